@@ -1,0 +1,147 @@
+"""What the core needs of the world, said by the core: engines here; store, chat and clock beside their users.
+
+Engine is what every engine can do. What only some can is a protocol of its own that a class may also satisfy.
+
+An engine object belongs to one connection. Bootstrap makes it as `Class(connection, settings, throttle)`: the connection's
+name, an instance of the class's own pydantic model `Class.Settings` (its own keys and `token`, a SecretStr or None,
+secrets already resolved; `extra="forbid"`), and the budget of calls that all processes share. `Class.features` says
+for the documentation what it can and cannot do: feature -> "yes" or the reason why not.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from datetime import datetime
+from enum import IntEnum
+from typing import Protocol, runtime_checkable
+
+from bot.domain.execution import (
+    Evidence,
+    Execution,
+    ExecutionRef,
+    FailureNotice,
+    Receipt,
+    ResumePoint,
+    StartTarget,
+)
+
+
+class Purpose(IntEnum):
+    """What a call to an engine is for; where calls are scarce the lower number goes first."""
+
+    CARRY_OUT = 0
+    DESCRIBE = 1
+    WATCH = 2
+    POLL = 3
+
+
+purpose: ContextVar[Purpose] = ContextVar("purpose", default=Purpose.DESCRIBE)
+
+
+class Throttle(Protocol):
+    """The budget of calls of one connection, shared by all processes."""
+
+    async def admit(self) -> None:
+        """Take one call from the budget for the present `purpose`; raises RateLimited with the wait when there is none."""
+        ...
+
+
+class Engine(Protocol):
+    """A connected system that runs executions. All methods raise errors of the tree below EngineError, nothing else."""
+
+    kind: str
+
+    async def describe(self, ref: ExecutionRef) -> Execution:
+        """The execution as it stands now, with the resume points on offer. Reads only, may be retried inside.
+
+        Raises NotFound, Forbidden, RateLimited, NotSent (the engine cannot be reached), ContractViolation.
+        """
+        ...
+
+    async def resume(self, ref: ExecutionRef, point: ResumePoint, key: str, send_before: float) -> Receipt:
+        """Make the one call that resumes; never repeated inside once it may have taken effect.
+
+        `key` (`req-17-1`: request and number of the call) names the call to engines that keep such a name.
+        `send_before` is on the boot-time clock in seconds: too late means NotSent. Raises NotSent, RateLimited (nothing
+        happened), NotResumable, NotFound, Forbidden, Unsupported (refused), OutcomeUnknown, ContractViolation (unknown).
+        """
+        ...
+
+    async def evidence(self, ref: ExecutionRef, baseline: str, key: str) -> Evidence:
+        """What the engine shows of a call `key` on `ref` whose answer was lost; `baseline` is from before the call."""
+        ...
+
+    async def read_notice(self, body: bytes, headers: Mapping[str, str]) -> Sequence[FailureNotice]:
+        """The failures that a hook's body tells of; empty when it tells of something else (a success).
+
+        Header names are lower case. Raises ContractViolation when it cannot be read. No call to any address in it.
+        """
+        ...
+
+    def read_argument(self, text: str) -> str | None:
+        """The execution id in what a person typed or pasted (an id, or a link to a configured host); None if neither."""
+        ...
+
+    async def check(self) -> str:
+        """One sentence of who we are there, for `check --live`; raises EngineError when it cannot be used."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...
+
+
+@runtime_checkable
+class FindsFailures(Protocol):
+    """An engine that can be asked for what has failed."""
+
+    async def find_failures(self, since: datetime | None, limit: int = 200) -> Sequence[FailureNotice]:
+        """Failures that still need a human, oldest first; since a moment (with overlap), or all standing ones if None."""
+        ...
+
+
+@runtime_checkable
+class ResolvesLinks(Protocol):
+    """An engine with links that name something else than an execution (a session): one look-up finds the execution."""
+
+    async def resolve_argument(self, text: str) -> str | None:
+        """The execution id a link of ours leads to; None when it is not such a link. Raises as `describe` does."""
+        ...
+
+
+@runtime_checkable
+class PreparesResume(Protocol):
+    """An engine where some points need a first call that may be repeated (end the execution) before the one that counts."""
+
+    def needs_preparation(self, point: ResumePoint) -> bool:
+        """Whether `prepare` must have succeeded before `resume` is called for this point."""
+        ...
+
+    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> None:
+        """Make the first call, and return once its effect is seen; already done is done. Raises as `resume` does."""
+        ...
+
+
+@runtime_checkable
+class StartsExecutions(Protocol):
+    """An engine that can start something new."""
+
+    async def find_targets(self, application: str | None, name: str) -> Sequence[StartTarget]:
+        """What goes by this name (or key); empty when nothing does. Raises as `describe` does."""
+        ...
+
+    async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
+        """Make the one call that starts; the same rules as `resume`. Invalid inputs raise NotResumable with a sentence."""
+        ...
+
+    async def start_evidence(self, target: StartTarget, key: str, since: datetime) -> Evidence:
+        """What the engine shows of a start call `key` made after `since` whose answer was lost."""
+        ...
+
+
+@runtime_checkable
+class KillsExecutions(Protocol):
+    """An engine that can end a running execution."""
+
+    async def kill(self, ref: ExecutionRef, send_before: float) -> None:
+        """Ask the engine to end it; already ended is done. Raises as `resume` does."""
+        ...
