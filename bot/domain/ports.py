@@ -1,4 +1,4 @@
-"""What the core needs of the world, said by the core: engines here; store, chat and clock beside their users.
+"""What the core needs of engines, chat and clock, said by the core. The store's side is `bot.service.unit`.
 
 Engine is what every engine can do. What only some can is a protocol of its own that a class may also satisfy.
 
@@ -23,6 +23,8 @@ from bot.domain.execution import (
     ResumePoint,
     StartTarget,
 )
+from bot.domain.messages import Home, Modal, Shown
+from bot.domain.policy import PersonKind
 
 
 class Purpose(IntEnum):
@@ -144,4 +146,71 @@ class KillsExecutions(Protocol):
 
     async def kill(self, ref: ExecutionRef, send_before: float) -> None:
         """Ask the engine to end it; already ended is done. Raises as `resume` does."""
+        ...
+
+
+class Chat(Protocol):
+    """The chat of one workspace. Methods raise ChatRateLimited, ChatUnavailable or ChatRefused, nothing else.
+
+    Private answers and changes of messages are not repeated inside; the caller's rows say what is still due.
+    """
+
+    async def post(self, channel: str, shown: Shown, thread_ts: str | None = None) -> str:
+        """Post a message and return its ts."""
+        ...
+
+    async def update(self, channel: str, ts: str, shown: Shown) -> None:
+        """Change a message of ours in place."""
+        ...
+
+    async def delete(self, channel: str, ts: str) -> None:
+        """Take a message of ours away; one that is gone already is done."""
+        ...
+
+    async def whisper(self, channel: str, user: str, shown: Shown, thread_ts: str | None = None) -> None:
+        """Tell one person alone: ephemeral in the channel, a direct message where that is impossible."""
+        ...
+
+    async def answer(self, response_url: str, shown: Shown) -> None:
+        """Tell the person of a command or press, through its response_url (only the chat's own hosts are followed)."""
+        ...
+
+    async def update_view(self, external_id: str, modal: Modal) -> None:
+        """Change an open modal; one that was closed meanwhile raises ChatRefused."""
+        ...
+
+    async def publish_home(self, user: str, home: Home) -> None:
+        """Show a person their App Home."""
+        ...
+
+    async def permalink(self, channel: str, ts: str) -> str:
+        """The address of a message."""
+        ...
+
+
+class People(Protocol):
+    """What the chat tells of people, groups and channels of one workspace. Raises as Chat does."""
+
+    async def kind_of(self, user: str) -> PersonKind:
+        """What a person is to our workspace; ChatRefused with the code `user_not_found` for nobody."""
+        ...
+
+    async def members_of_group(self, group: str) -> frozenset[str]:
+        """User ids of a user group."""
+        ...
+
+    async def members_of_channel(self, channel: str) -> frozenset[str]:
+        """User ids of a channel's members."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that tests can choose it."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware, UTC."""
+        ...
+
+    def boot(self) -> float:
+        """Seconds on the boot-time clock, which goes on while a process or the machine sleeps."""
         ...
