@@ -1,0 +1,51 @@
+"""What many tests share: the event loop's backend, one real server a run, a fresh database a test."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from bot.store.embedded import Embedded, url_of
+
+TEMPLATE = "template_migrated"
+names = (f"test_{number}" for number in itertools.count(1))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Async tests run on asyncio; session scope, so that fixtures of any scope may be async."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Embedded]:
+    """A running PostgreSQL for the whole run, in a folder of its own."""
+    with Embedded() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def template(server: Embedded) -> str:
+    """The name of a database at the newest revision, to be cloned and never connected to."""
+    from bot.store.schema import migrate  # noqa: PLC0415 — tests without a database load none of it
+
+    execute(server, f"CREATE DATABASE {TEMPLATE}")
+    asyncio.run(migrate(url_of(server.socket, TEMPLATE)))
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(server: Embedded, template: str) -> Iterator[str]:
+    """The SQLAlchemy URL of a fresh, migrated database that nobody else uses."""
+    name = next(names)
+    execute(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    yield url_of(server.socket, name)
+    execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def execute(server: Embedded, statement: str) -> None:
+    """Run one statement in the server's main database, outside a transaction."""
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        connection.execute(statement.encode())
