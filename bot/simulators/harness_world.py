@@ -338,9 +338,9 @@ class World:
 
     async def _end(self, run: Run, end: Progress) -> None:
         run.progress, run.ended_at = end, self.now()
-        self._tasks.pop(run.identifier, None)
         self.touch()
         await self._tell(run, None, "end")
+        self._tasks.pop(run.identifier, None)
 
     async def _tell(self, run: Run, stage: StageRun | None, what: str) -> None:
         for observer in self.observers:
