@@ -1,0 +1,59 @@
+// The right column: what goes on behind Slack, in three parts that fold away.
+
+import { drawAudit } from './audit.js';
+import { byId, el } from './dom.js';
+import { drawEngine } from './engine.js';
+import { drawPlayground } from './playground.js';
+import { keep, recall } from './state.js';
+
+const PARTS = [
+  { id: 'playground', title: 'Playground', draw: drawPlayground },
+  { id: 'engine', title: 'Engine', draw: drawEngine },
+  { id: 'audit', title: 'Audit trail', draw: drawAudit },
+];
+const folded = new Set(recall('folded') ?? []);
+
+/** Builds the three parts and the button that hides them all. */
+export function startSide() {
+  byId('side').append(...PARTS.map(part));
+  const toggle = byId('side-toggle');
+  toggle.addEventListener('click', () => showSide(byId('side').hidden));
+  showSide(recall('side') !== false);
+}
+
+/** Shows the present state in each part. */
+export function drawSide() {
+  for (const { id, draw } of PARTS) draw(byId(`${id}-body`), byId(`${id}-note`));
+}
+
+function showSide(open) {
+  byId('side').hidden = !open;
+  byId('side-toggle').setAttribute('aria-expanded', String(open));
+  byId('side-toggle').textContent = open ? 'Hide panel' : 'Show panel';
+  keep('side', open);
+}
+
+function part({ id, title }) {
+  const open = !folded.has(id);
+  const body = el('div', { id: `${id}-body`, class: 'part-body', role: 'region', 'aria-label': title, 'data-testid': id, tabindex: '0' });
+  body.hidden = !open;
+  const section = el('section', { class: `part part-${id}` });
+  const button = el('button', {
+    type: 'button',
+    'aria-expanded': String(open),
+    'aria-controls': body.id,
+    onclick: () => fold(id, section, button, body),
+  }, title, el('span', { id: `${id}-note`, class: 'part-note' }));
+  section.append(el('h2', {}, button), body);
+  section.classList.toggle('folded', !open);
+  return section;
+}
+
+function fold(id, section, button, body) {
+  body.hidden = !body.hidden;
+  button.setAttribute('aria-expanded', String(!body.hidden));
+  section.classList.toggle('folded', body.hidden);
+  if (body.hidden) folded.add(id);
+  else folded.delete(id);
+  keep('folded', [...folded]);
+}

@@ -1,0 +1,17 @@
+// Short sentences at the lower edge of the page that go by themselves.
+
+import { byId, el } from './dom.js';
+
+const STAYS = 8000;
+const AT_MOST = 3;
+
+/** Shows a sentence for a while; `tone` is "plain" or "bad". */
+export function toast(text, tone = 'plain') {
+  const box = byId('toasts');
+  const node = el('div', { class: `toast toast-${tone}` },
+    el('span', {}, tone === 'bad' ? `⚠️ ${text}` : text),
+    el('button', { type: 'button', class: 'quiet', 'aria-label': 'Dismiss', onclick: () => node.remove() }, '✕'));
+  box.append(node);
+  while (box.children.length > AT_MOST) box.firstElementChild.remove();
+  setTimeout(() => node.remove(), STAYS);
+}
