@@ -26,10 +26,16 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Embedded]:
-    """A running PostgreSQL for the whole run, in a folder of its own."""
+def base() -> Path:
+    """Where test servers keep their data: in memory where there is room."""
     is_roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
-    folder = Path(tempfile.mkdtemp(prefix="resumebot-test-", dir=MEMORY if is_roomy else None))
+    return MEMORY if is_roomy else Path(tempfile.gettempdir())
+
+
+@pytest.fixture(scope="session")
+def server(base: Path) -> Iterator[Embedded]:
+    """A running PostgreSQL for the whole run, in a folder of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="resumebot-test-", dir=base))
     folder.chmod(0o711)  # as root the server is another account
     with Embedded(folder / "data") as running:
         yield running

@@ -89,31 +89,33 @@ def url_of(socket: str, database: str = "postgres") -> str:
     return f"postgresql+psycopg://postgres@/{quote(database, safe='')}?host={quote(socket)}&port=5432"
 
 
-def attach(data: Path) -> str | None:
+def attach(data: Path, *, patience: float = PATIENCE) -> str | None:
     """The address of the server that another process runs on this folder, None when nobody holds it.
 
     An owner that is just starting or stopping is waited for.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while is_held(data):
         if url := _answering(data):
             return url
-        if time.monotonic() > deadline:
-            raise EmbeddedError(f"the process that holds {data} offers no database that can be reached from here")
-        time.sleep(0.05)
+        _wait_on(data, deadline)
     return None
 
 
 @contextlib.contextmanager
-def open_database(data: Path) -> Iterator[str]:
+def open_database(data: Path, *, patience: float = PATIENCE) -> Iterator[str]:
     """The address of the server on this folder: the one that runs there, else one of our own until the block ends."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     with contextlib.ExitStack() as stack:
-        while not (url := _join(data, stack) or _start_passing(data, stack)):
-            if time.monotonic() > deadline:
-                raise EmbeddedError(f"the process that holds {data} offers no database that can be reached from here")
-            time.sleep(0.05)
+        while not (url := _join(data, stack) if is_held(data) else _start_passing(data, stack)):
+            _wait_on(data, deadline)
         yield url
+
+
+def _wait_on(data: Path, deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise EmbeddedError(f"the process that holds {data} offers no database that can be reached from here")
+    time.sleep(0.05)
 
 
 def is_held(data: Path) -> bool:
@@ -128,8 +130,6 @@ def is_held(data: Path) -> bool:
 
 
 def _join(data: Path, stack: contextlib.ExitStack) -> str | None:
-    if not is_held(data):
-        return None
     with contextlib.ExitStack() as guest:  # signed in before the address is read: a passing owner waits for its guests
         fcntl.flock(guest.enter_context(_private(data / "guests")), fcntl.LOCK_SH)
         if url := _answering(data):
