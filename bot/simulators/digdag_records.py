@@ -118,6 +118,11 @@ class Attempt:
     def is_done(self) -> bool:
         return self.finished_at is not None
 
+    @property
+    def ran(self) -> set[str]:
+        """Full names of the tasks that really started in this attempt."""
+        return {task.full_name for task in self.tasks if task.started_at is not None}
+
 
 class Refused(Exception):
     """The server answers with its error envelope."""

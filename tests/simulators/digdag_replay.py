@@ -51,11 +51,16 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.taken: list[dict[str, Any]] = []
+        self.arrived = asyncio.Event()
+        self.answers: list[int] = []
+        """Statuses to answer next; 200 when there are none left."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         self.taken.append({"headers": dict(request.headers), "json": await request.json()})
-        await send({"type": "http.response.start", "status": 200, "headers": []})
+        self.arrived.set()
+        status = self.answers.pop(0) if self.answers else 200
+        await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
 
