@@ -11,7 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bot.store.embedded import Embedded, url_of
+from bot.store.data_folder import url_of
+from bot.store.embedded import Embedded
 
 TEMPLATE = "template_migrated"
 MEMORY = Path("/dev/shm")  # noqa: S108 — a folder of our own in it; a database costs 20 ms there, 100 to 280 on a disk

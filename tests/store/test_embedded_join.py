@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy
 
 from bot.store.account import EmbeddedError
-from bot.store.embedded import Embedded, attach, is_held, open_database, wait
+from bot.store.data_folder import announce, is_held, wait, withdraw
+from bot.store.embedded import Embedded, attach, open_database
 from tests.store.servers import Owner, ask, owning
 
 
@@ -82,7 +83,7 @@ def test_attach_waits_for_an_owner_that_is_just_starting(folder: Path) -> None:
 
 def test_attach_waits_for_an_owner_that_is_just_stopping(folder: Path) -> None:
     with Embedded(folder / "db") as server:
-        server._withdraw()
+        withdraw(folder / "db", passing=False)
         attaching = Thread(lambda: attach(folder / "db"))
         server.close()
 
@@ -99,14 +100,14 @@ def test_attach_does_not_believe_what_a_killed_owner_announced(folder: Path, own
     server = Embedded(folder / "db").start()
     (owner.data / "server.json").write_text(announced)  # as in the moment between its lock and its own announcement
     attaching = Thread(lambda: attach(folder / "db"))
-    server._announce()
+    announce(folder / "db", server.socket)
     assert attaching.result() == server.url
     server.close()
 
 
 def test_a_holder_that_never_offers_a_database_is_named_after_the_wait(folder: Path) -> None:
-    with Embedded(folder / "db") as server:
-        server._withdraw()
+    with Embedded(folder / "db"):
+        withdraw(folder / "db", passing=False)
 
         with pytest.raises(EmbeddedError, match="offers no database"):
             attach(folder / "db", patience=0.2)
