@@ -8,7 +8,7 @@ import { plain, textObject } from './mrkdwn.js';
 import { richText } from './rich_text.js';
 
 const PARTS = {
-  header: (_surface, block) => [fixed('text', block.text, () => el('h3', {}, plain(block.text.text, block.text.emoji !== false)))],
+  header: (_surface, block) => [fixed('text', block.text, () => el('h2', {}, plain(block.text.text, block.text.emoji !== false)))],
   section: sectionParts,
   context: (surface, block) => block.elements.map((element, index) => elementItem(surface, block, element, index)),
   actions: (surface, block) => block.elements.map((element, index) => elementItem(surface, block, element, index)),

@@ -70,7 +70,9 @@ export function drawThread() {
   const channel = currentChannel();
   const root = channel && state.thread && rootsOf(channel.id).find((each) => each.ts === state.thread);
   const panel = byId('thread');
+  const opens = root && panel.dataset.root !== root.ts;
   panel.hidden = !root;
+  panel.dataset.root = root ? root.ts : '';
   byId('main').classList.toggle('with-thread', Boolean(root));
   if (!root) return;
   const replies = repliesOf(channel.id, root.ts);
@@ -81,6 +83,8 @@ export function drawThread() {
     drawMessages(byId('thread-replies'), replies, { inThread: true });
   });
   markSeen(channel.id, root.ts, replies.at(-1)?.ts);
+  // The channel has become narrower and its messages longer.
+  if (opens) document.querySelector(`[data-testid="message-${root.ts}"]`)?.scrollIntoView({ block: 'nearest' });
 }
 
 function drawScrolled(list, place, newer, draw) {

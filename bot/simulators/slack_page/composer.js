@@ -14,7 +14,7 @@ let parts = null;
 /** Builds the composer. */
 export function startComposer() {
   const input = el('textarea', {
-    id: 'composer-input', rows: '1', 'data-testid': 'composer', 'aria-label': 'Type a slash command', maxlength: '4000',
+    id: 'composer-input', rows: '1', 'data-testid': 'composer', 'aria-label': 'Type a slash command', maxlength: '4000', placeholder: 'Type a command: /resume help',
     'aria-autocomplete': 'list', 'aria-controls': 'composer-hints', 'aria-describedby': 'composer-problem',
     oninput: typed, onkeydown: keyed, onblur: () => hideHints(), onfocus: typed,
   });
@@ -32,11 +32,8 @@ export function startComposer() {
   });
 }
 
-/** Names the channel in the empty composer and offers shortcuts only when there are some. */
+/** Offers shortcuts only when there are some. */
 export function drawComposer() {
-  const channel = currentChannel();
-  const place = channel && !channel.is_im ? `in #${channel.name}` : 'here';
-  parts.input.placeholder = `Type a command ${place}, for instance /resume help`;
   parts.shortcuts.hidden = globalShortcuts().length === 0;
 }
 

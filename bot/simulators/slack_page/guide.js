@@ -52,7 +52,7 @@ function afterwards() {
 
 function named(role, otherwise) {
   const found = actors().find((each) => role.test(each.role ?? ''));
-  return found ? nameOf(found.id) : otherwise;
+  return found ? nameOf(found.id).split(' ')[0] : otherwise;
 }
 
 function dismiss() {

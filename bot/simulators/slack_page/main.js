@@ -21,6 +21,8 @@ import { change, keep, onChange, recall, state } from './state.js';
 import { toast } from './toast.js';
 
 const STOPPED = 'The playground stopped. Start it again with “make play”; this page comes back by itself.';
+// The simulator answers nothing without a person; its cast always has this one.
+const FIRST_PERSON = 'U0RITA';
 const standing = { slack: true, play: true };
 let stopFollowing = () => {};
 
@@ -31,7 +33,7 @@ function start() {
   startComposer();
   startSide();
   onChange(draw);
-  followSlack(state.me);
+  followSlack(state.me ?? FIRST_PERSON);
   follow(playState, (play) => change({ play }), (stands) => stand('play', stands));
 }
 
@@ -73,10 +75,7 @@ function followSlack(id) {
   }, (stands) => {
     stand('slack', stands);
     // The person kept from an earlier visit may not exist any more.
-    if (!stands && first && id !== null && state.slack === null) {
-      keep('me', null);
-      followSlack(null);
-    }
+    if (!stands && first && id !== FIRST_PERSON && state.slack === null) followSlack(FIRST_PERSON);
   });
 }
 

@@ -54,20 +54,17 @@ function messageItem(message, inThread) {
 
 function skeleton(message, inThread) {
   const isHead = inThread && !isReply(message);
-  const node = el('article', {
+  return el('article', {
     class: 'message',
     'data-testid': isHead ? 'thread-root' : `message-${message.ts}`,
     'aria-label': `${nameOf(message.user)}, ${clockOfTs(message.ts)}`,
-  });
-  node.append(
-    el('div', { class: 'message-avatar' }, avatar(message.user)),
-    el('div', { class: 'message-main' },
-      el('div', { class: 'message-head' }),
-      el('div', { class: 'message-body', 'data-testid': message.private && !isDirect(message) ? 'ephemeral' : null }),
-      el('div', { class: 'message-tail' })),
-    toolbar(message),
-  );
-  return node;
+  },
+  el('div', { class: 'message-avatar' }, avatar(message.user)),
+  el('div', { class: 'message-main' },
+    el('div', { class: 'message-head' }),
+    el('div', { class: 'message-body', 'data-testid': message.private && !isDirect(message) ? 'ephemeral' : null }),
+    el('div', { class: 'message-tail' })),
+  toolbar(message));
 }
 
 function isDirect(message) {

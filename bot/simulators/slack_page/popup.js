@@ -11,7 +11,7 @@ export function openPopup(anchor, content, onClose = () => {}) {
   content.classList.add('popup');
   place();
   document.addEventListener('pointerdown', closeOnOutside, true);
-  document.addEventListener('scroll', closeOnScroll, true);
+  document.addEventListener('scroll', follow, true);
   window.addEventListener('resize', closePopup);
 }
 
@@ -22,7 +22,7 @@ export function closePopup() {
   shown = null;
   content.remove();
   document.removeEventListener('pointerdown', closeOnOutside, true);
-  document.removeEventListener('scroll', closeOnScroll, true);
+  document.removeEventListener('scroll', follow, true);
   window.removeEventListener('resize', closePopup);
   onClose();
 }
@@ -93,6 +93,12 @@ function closeOnOutside(event) {
   if (!shown.content.contains(event.target) && !shown.anchor.contains(event.target)) closePopup();
 }
 
-function closeOnScroll(event) {
-  if (!shown.content.contains(event.target)) closePopup();
+// New messages scroll the list; the menu goes along until its control is out of sight.
+function follow(event) {
+  if (shown.content.contains(event.target)) return;
+  const { anchor } = shown;
+  const box = anchor.getBoundingClientRect();
+  const top = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+  if (top && (anchor.contains(top) || shown.content.contains(top))) place();
+  else closePopup();
 }

@@ -41,7 +41,7 @@ async function post(path, body) {
 
 /** The address of what `person` sees in Slack. */
 export function slackState(person) {
-  return person ? `${SLACK}/state?as=${encodeURIComponent(person)}` : `${SLACK}/state`;
+  return `${SLACK}/state?as=${encodeURIComponent(person)}`;
 }
 
 /** The address of the playground's own state. */
