@@ -1,0 +1,142 @@
+"""Words that several views share: how a request or an incident stands, whom a policy names, which execution is meant."""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from bot.domain.execution import Action, ExecutionStatus
+from bot.domain.incident import Incident, IncidentState
+from bot.domain.policy import describe_principal
+from bot.domain.request import Request, RequestState, mention
+from bot.domain.text import listed, shorten
+from bot.slack.blocks import Element, escape, link, person, words
+
+S = RequestState
+
+VERBS: Mapping[Action, str] = MappingProxyType(
+    {Action.RESUME: "resume", Action.RESTART: "restart", Action.START: "start", Action.KILL: "end"}
+)
+
+TITLES: Mapping[RequestState, str] = MappingProxyType(
+    {
+        S.PENDING: "🟡 Waiting for approval",
+        S.APPROVED: "🟡 Approved, about to be sent",
+        S.RESUMING: "🔵 Being sent",
+        S.RUNNING: "🔵 Running",
+        S.UNKNOWN: "❔ Unknown",
+        S.SUCCEEDED: "🟢 Succeeded",
+        S.FAILED: "🔴 Failed again",
+        S.REJECTED: "🚫 Rejected",
+        S.REFUSED: "🚫 Refused",
+        S.EXPIRED: "⌛ Expired",
+        S.CANCELLED: "⚪ Withdrawn",
+        S.SUPERSEDED: "⚪ Overtaken",
+    }
+)
+
+_SEEN: Mapping[ExecutionStatus, str] = MappingProxyType(
+    {
+        ExecutionStatus.WAITING: "🔵 Waiting to begin",
+        ExecutionStatus.RUNNING: "🔵 Running",
+        ExecutionStatus.RETRYING: "🟠 Failing, the engine tries again by itself",
+        ExecutionStatus.SUSPENDED: "🟠 Suspended",
+        ExecutionStatus.FAILED: "🔴 Failed",
+        ExecutionStatus.SUCCEEDED: "🟢 Succeeded",
+        ExecutionStatus.CANCELLED: "⚪ Cancelled",
+        ExecutionStatus.UNKNOWN: "🟠 In a state I have no word for",
+    }
+)
+
+
+def title_of(request: Request) -> str:
+    """Emoji and words for how the request stands."""
+    if request.state is S.FAILED and request.action is Action.START:
+        return "🔴 Failed"
+    if request.state is S.CANCELLED and request.calls:
+        return "⚪ Closed as not run"
+    return TITLES[request.state]
+
+
+def standing(incident: Incident, request: Request | None) -> str:
+    """Emoji and words for how the incident stands, a live request going before what was last seen of the execution."""
+    if incident.state is not IncidentState.OPEN:
+        return "🟢 Succeeded" if incident.state is IncidentState.RESOLVED else "⚪ Closed"
+    if request and request.state.is_live:
+        return TITLES[request.state]
+    status = incident.seen.status if incident.seen else ExecutionStatus.FAILED
+    if status is ExecutionStatus.FAILED and request and request.state is S.FAILED:
+        return TITLES[S.FAILED]
+    if status is ExecutionStatus.RUNNING and incident.seen and incident.seen.pending_points:
+        return "🔴 Failed, still running"
+    return _SEEN[status]
+
+
+_PROGRESS: Mapping[RequestState, tuple[str, str]] = MappingProxyType(
+    {
+        S.PENDING: ("waiting for approval, see the thread", ""),
+        S.APPROVED: ("approved, about to be sent", "approved, and cannot be sent yet"),
+        S.RESUMING: ("being sent to the engine", ""),
+        S.RUNNING: ("accepted by the engine and running", "accepted by the engine and running"),
+        S.UNKNOWN: ("the engine's answer was lost, so it is unknown whether it ran, see the thread", ""),
+        S.SUCCEEDED: ("it succeeded", ""),
+        S.FAILED: ("it ran and failed again", ""),
+        S.REJECTED: ("rejected", "rejected"),
+        S.REFUSED: ("refused", "refused"),
+        S.EXPIRED: ("expired", "expired"),
+        S.CANCELLED: ("withdrawn", "ended"),
+        S.SUPERSEDED: ("overtaken by something newer", "overtaken"),
+    }
+)
+
+
+def progress(request: Request) -> str:
+    """How the request stands, as the rest of a sentence that begins with who asked; raw text."""
+    alone, before_reason = _PROGRESS[request.state]
+    if request.state is S.FAILED and request.action is Action.START:
+        alone = "it ran and failed"
+    return with_reason(before_reason, request.outcome) if before_reason and request.outcome else alone
+
+
+def with_reason(sentence: str, reason: str) -> str:
+    """`sentence: reason`, or the sentence alone."""
+    return f"{sentence}: {shorten(reason, 1000)}" if reason else sentence
+
+
+def name_of(incident: Incident) -> str:
+    """The incident's name, or its execution where nothing told a name."""
+    return incident.name or incident.execution_id
+
+
+def subject_of(request: Request) -> str:
+    """The name of what the request is about."""
+    return request.name or request.execution_id or request.label
+
+
+def execution(identity: str, url: str = "") -> Element:
+    """An execution's id, as a link where there is one; always the id itself, whole."""
+    return link(url, identity) if url else words(identity, code=True)
+
+
+def principal(word: str) -> Element:
+    """One word of a policy inside structured text, without a mention: for those who only need to know."""
+    return words(describe_principal(word)) if word in {"channel", "anyone"} else person_or_group(word)
+
+
+def person_or_group(word: str) -> Element:
+    """A policy's word as a mention where it is a user or group, literal otherwise."""
+    if re.fullmatch(r"S[A-Z0-9]+", word):
+        return {"type": "usergroup", "usergroup_id": word}
+    return person(f"slack:/{word}") if re.fullmatch(r"[UW][A-Z0-9]+", word) else words(word, code=True)
+
+
+def who(actor: str) -> str:
+    """An actor in our own mrkdwn or fallback."""
+    shown = mention(actor)
+    return shown if re.fullmatch(r"<@[UW][A-Z0-9]+>", shown) else escape(actor)
+
+
+def mentions(principals: tuple[str, ...]) -> str:
+    """All of them in our own mrkdwn, so that Slack notifies them."""
+    shown = [describe_principal(word) for word in principals]
+    known = [word if re.fullmatch(r"<(@[UW]|!subteam\^S)[A-Z0-9]+>", word) else escape(word) for word in shown]
+    return listed(known, "or")
