@@ -15,25 +15,29 @@ const SIGNS = [
   [/^bot:/, '🤖'],
 ];
 
+let newest = null;
+
 /** Shows the entries. */
 export function drawAudit(body, note) {
   const entries = [...(state.play?.audit ?? [])].reverse();
   setText(note, entries.length ? `${entries.length} newest` : '');
-  reconcile(body, entries.length ? entries.map(entryItem) : [{
+  const before = newest;
+  newest = entries[0]?.id ?? newest;
+  reconcile(body, entries.length ? entries.map((entry) => entryItem(entry, before !== null && entry.id > before)) : [{
     key: 'none', signature: '', build: () => el('p', { class: 'quiet-line' }, 'Whatever happens is written down here.'),
   }]);
 }
 
-function entryItem(entry) {
+function entryItem(entry, fresh) {
   // Names of people come with the other state and may be late.
   const actor = actorName(entry.actor);
-  return { key: entry.id, signature: actor, build: () => drawEntry(entry, actor) };
+  return { key: entry.id, signature: actor, build: () => drawEntry(entry, actor, fresh) };
 }
 
-function drawEntry(entry, actor) {
+function drawEntry(entry, actor, fresh) {
   const [, sign] = SIGNS.find(([pattern]) => pattern.test(entry.action)) ?? [null, '•'];
   const about = [...new Set([entry.request, entry.incident, entry.subject])].filter(Boolean).join(' · ');
-  return el('details', { class: 'entry', 'data-action': entry.action },
+  return el('details', { class: fresh ? 'entry fresh' : 'entry', 'data-action': entry.action },
     el('summary', {},
       el('span', { class: 'entry-sign', 'aria-hidden': 'true' }, sign),
       el('span', { class: 'entry-line' },

@@ -6,6 +6,7 @@ import { markSeen } from './seen.js';
 import { change, currentChannel, nameOf, state } from './state.js';
 
 const NEAR_END = 60;
+const HUSHED = 1000;
 
 /** Prepares the parts of the page that stay. */
 export function startChannel() {
@@ -52,7 +53,7 @@ function buildThread(panel) {
       el('button', {
         type: 'button', class: 'quiet thread-close', 'aria-label': 'Close thread', 'data-testid': 'thread-close', onclick: closeThread,
       }, '✕')),
-    el('div', { id: 'thread-list', class: 'messages', role: 'region', 'aria-label': 'Messages of the thread', tabindex: '0' },
+    el('div', { id: 'thread-list', class: 'messages', role: 'log', 'aria-label': 'Messages of the thread', tabindex: '0' },
       el('div', { id: 'thread-root' }), el('p', { id: 'thread-count', class: 'rule' }), el('div', { id: 'thread-replies' })));
   panel.addEventListener('keydown', (event) => {
     if (event.key === 'Escape' && !event.defaultPrevented) closeThread();
@@ -92,9 +93,16 @@ function drawScrolled(list, place, newer, draw) {
   const wasAtEnd = isAtEnd(list);
   const count = list.querySelectorAll('.message').length;
   list.dataset.place = `${state.me}/${place}`;
+  if (moved) hush(list);
   draw(list);
   if (moved || wasAtEnd) toEnd(list);
   if (newer) newer.hidden = moved || wasAtEnd || (newer.hidden && list.querySelectorAll('.message').length <= count);
+}
+
+// A log is read out as it grows, but not when another channel takes its place.
+function hush(list) {
+  list.setAttribute('aria-live', 'off');
+  setTimeout(() => list.removeAttribute('aria-live'), HUSHED);
 }
 
 function isAtEnd(list) {

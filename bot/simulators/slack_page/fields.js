@@ -143,8 +143,9 @@ function checkboxes(surface, block, element, names) {
     option: each,
     changed: (checked) => {
       const others = valueOf(surface, block, element).filter((other) => other.value !== each.value);
-      setValue(surface, block, element, checked ? [...others, each] : others);
-      if (reacts(block)) choose(surface, block, element, each.value);
+      const chosen = checked ? [...others, each] : others;
+      setValue(surface, block, element, chosen);
+      if (reacts(block)) choose(surface, block, element, chosen.map((one) => one.value));
     },
   })));
 }

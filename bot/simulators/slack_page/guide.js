@@ -4,9 +4,9 @@ import { byId, el, reconcile } from './dom.js';
 import { actors, keep, nameOf, recall, state } from './state.js';
 
 const STEPS = [
-  { action: 'request:resume:requested', words: (names) => `As ${names.requester}, press Retry on the failure’s card` },
+  { action: 'request:resume:requested', words: (names) => `As ${names.requester}, press Retry on the card` },
   { action: 'request:decision:approved', words: (names) => `Switch to ${names.approver} and press Approve in the thread` },
-  { action: 'request:outcome:succeeded', words: () => 'Watch it succeed: card, thread, engine and audit trail' },
+  { action: 'request:outcome:succeeded', words: () => 'Watch it succeed, here and in the engine' },
 ];
 const done = new Set();
 let dismissed = recall('guide') === 'dismissed';

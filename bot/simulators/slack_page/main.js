@@ -10,7 +10,6 @@ import { drawComposer, startComposer } from './composer.js';
 import { byId } from './dom.js';
 import { drawGuide } from './guide.js';
 import { drawHome, openHome, startHome } from './home.js';
-import { isOnShow, spoken } from './messages.js';
 import { drawModal } from './modal.js';
 import { drawPeople } from './people.js';
 import { closePopup, tidyPopup } from './popup.js';
@@ -88,15 +87,12 @@ function takeSlack(slack, first) {
   const fallback = channelIds.has(remembered) ? remembered : slack.channels[0]?.id ?? null;
   change({ me: slack.me, slack, place: lost ? { kind: 'channel', id: fallback } : place });
   if (state.place.kind === 'channel') keep('channel', state.place.id);
-  if (!first) tellNews(before, slack);
+  if (!first) warn(before, slack);
 }
 
-function tellNews(before, slack) {
-  const known = new Set(before.messages.map((each) => `${each.channel} ${each.ts}`));
-  const fresh = slack.messages.filter((each) => !known.has(`${each.channel} ${each.ts}`));
-  const here = fresh.filter(isOnShow);
-  byId('live').textContent = here.length > 2 ? `${here.length} new messages` : here.map(spoken).join('. ');
-  for (const notice of slack.notices.slice(before.notices.length)) toast(notice.text, 'bad');
+// Slack tells a person of the bot's time-outs.
+function warn(before, slack) {
+  for (const notice of slack.notices.slice(before.notices.length)) toast(notice.text);
 }
 
 function stand(which, stands) {

@@ -9,7 +9,7 @@ import { mrkdwn } from './mrkdwn.js';
 import { openMenu } from './popup.js';
 import { seenIn } from './seen.js';
 import { actInSlack } from './server.js';
-import { change, currentChannel, nameOf, state } from './state.js';
+import { change, nameOf, state } from './state.js';
 
 /** The messages of a channel that stand outside threads, oldest first. */
 export function rootsOf(channelId) {
@@ -163,17 +163,4 @@ function toolbar(message) {
     })), 'Message shortcuts'),
   }, '⋮');
   return node;
-}
-
-/** A sentence that tells a listener of a new message. */
-export function spoken(message) {
-  const where = state.slack.channels.find((each) => each.id === message.channel);
-  const place = where?.is_im ? 'in your direct messages' : `in ${where?.name ?? message.channel}`;
-  const privately = message.private ? ', only visible to you' : '';
-  return `${nameOf(message.user)} ${place}${privately}: ${message.text}`;
-}
-
-/** Whether the channel on show is the one of this message. */
-export function isOnShow(message) {
-  return currentChannel()?.id === message.channel;
 }

@@ -1,15 +1,18 @@
 // Draws the playground's own buttons, the state of the worker and what to know.
 
+import { clockOfIso } from './dates.js';
 import { el, reconcile, setText } from './dom.js';
 import { actInPlay, Refused } from './server.js';
 import { state } from './state.js';
-import { toast } from './toast.js';
 
-/** Shows the buttons by group, then the worker. */
+const RESULT_STAYS = 10_000;
+
+/** Shows the buttons by group, and the worker beside the title. */
 export function drawPlayground(body, note) {
   const worker = state.play?.worker;
-  setText(note, worker ? (worker.alive ? '🟢 worker runs' : '🔴 worker is down') : '');
-  reconcile(body, [...groups().map(groupItem), ...workerItem(worker), ...(state.play?.notices ?? []).map(noticeItem)]);
+  setText(note, workerWords(worker));
+  note.title = worker?.since ? `Since ${clockOfIso(worker.since)}` : '';
+  reconcile(body, [...groups().map(groupItem), ...(state.play?.notices ?? []).map(noticeItem)]);
 }
 
 function groups() {
@@ -48,21 +51,29 @@ async function pressed(action, button) {
   button.setAttribute('aria-busy', 'true');
   try {
     const message = await actInPlay(action.key);
-    if (message) toast(message);
+    if (message) say(button, `✅ ${message}`);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    toast(`${action.label}: ${error.message}`, 'bad');
+    say(button, `⚠️ ${error.message}`);
   } finally {
     button.removeAttribute('aria-busy');
   }
 }
 
-function workerItem(worker) {
-  if (!worker) return [];
-  const words = worker.alive ? `🟢 The worker runs (process ${worker.pid}).` : '🔴 The worker is down; a new one takes over by itself.';
-  const restarts = worker.restarts ? ` Restarted ${worker.restarts} time${worker.restarts === 1 ? '' : 's'}.` : '';
-  const text = words + restarts;
-  return [{ key: 'worker', signature: text, build: () => el('p', { class: 'worker', 'data-testid': 'worker', role: 'status' }, text) }];
+function say(button, text) {
+  const row = button.closest('li');
+  row.querySelector('.result')?.remove();
+  const line = el('p', { class: 'result', role: 'status' });
+  row.append(line);
+  // A status is read out when its text changes, not when it comes with one.
+  line.textContent = text;
+  setTimeout(() => line.remove(), RESULT_STAYS);
+}
+
+function workerWords(worker) {
+  if (!worker) return '';
+  const restarts = worker.restarts ? `, restarted ${worker.restarts}×` : '';
+  return worker.alive ? `🟢 worker ${worker.pid}${restarts}` : `🔴 worker down${restarts}`;
 }
 
 function noticeItem(text, index) {

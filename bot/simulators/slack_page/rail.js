@@ -9,7 +9,7 @@ import { change, state } from './state.js';
 /** Builds the frame of the rail. */
 export function startRail() {
   byId('rail').append(
-    el('p', { class: 'workspace' }, el('strong', {}, 'Playground'), el('span', {}, 'a Slack workspace that is only here')),
+    el('p', { class: 'workspace' }, el('strong', {}, 'Playground'), el('span', {}, 'a pretend Slack workspace')),
     el('h2', {}, 'Channels'), el('div', { id: 'rail-channels' }),
     el('h2', {}, 'Direct messages'), el('div', { id: 'rail-direct' }),
     el('h2', {}, 'App'), el('div', { id: 'rail-app' }),

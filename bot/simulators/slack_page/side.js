@@ -4,7 +4,7 @@ import { drawAudit } from './audit.js';
 import { byId, el } from './dom.js';
 import { drawEngine } from './engine.js';
 import { drawPlayground } from './playground.js';
-import { keep, recall } from './state.js';
+import { keep, recall, state } from './state.js';
 
 const PARTS = [
   { id: 'playground', title: 'Playground', draw: drawPlayground },
@@ -23,6 +23,7 @@ export function startSide() {
 
 /** Shows the present state in each part. */
 export function drawSide() {
+  if (state.play?.title) document.title = state.play.title;
   for (const { id, draw } of PARTS) draw(byId(`${id}-body`), byId(`${id}-note`));
 }
 
@@ -43,7 +44,7 @@ function part({ id, title }) {
     'aria-expanded': String(open),
     'aria-controls': body.id,
     onclick: () => fold(id, section, button, body),
-  }, title, el('span', { id: `${id}-note`, class: 'part-note' }));
+  }, title, el('span', { id: `${id}-note`, class: 'part-note', 'data-testid': `${id}-note` }));
   section.append(el('h2', {}, button), body);
   section.classList.toggle('folded', !open);
   return section;
