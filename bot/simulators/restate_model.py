@@ -28,7 +28,7 @@ def new_id(prefix: str, length: int) -> str:
 def new_invocation_id(like: str = "") -> str:
     """A fresh invocation id; on the same partition as `like` when that is given."""
     fresh = new_id("inv", 33)
-    return like[:_PARTITION_CHARACTERS] + fresh[_PARTITION_CHARACTERS:]
+    return like[:_PARTITION_CHARACTERS] + fresh[_PARTITION_CHARACTERS:] if like else fresh
 
 
 def now_ms() -> datetime:
