@@ -1,7 +1,8 @@
 // Shows the chosen channel and the open thread, each scrolled to its newest message unless the person reads older ones.
 
+import { repliesOf, rootsOf } from './conversation.js';
 import { byId, el, reconcile, setText } from './dom.js';
-import { drawMessages, repliesOf, rootsOf } from './messages.js';
+import { drawMessages } from './messages.js';
 import { markSeen } from './seen.js';
 import { change, currentChannel, nameOf, state } from './state.js';
 

@@ -3,6 +3,7 @@
 import { attempt, problemOf } from './actions.js';
 import { avatar, isActor } from './avatar.js';
 import { drawBlocks } from './blocks.js';
+import { isDirect, isReply, repliesOf } from './conversation.js';
 import { clockOfTs, inFull, slackDate } from './dates.js';
 import { el, reconcile } from './dom.js';
 import { mrkdwn } from './mrkdwn.js';
@@ -10,25 +11,6 @@ import { openMenu } from './popup.js';
 import { seenIn } from './seen.js';
 import { actInSlack } from './server.js';
 import { change, nameOf, state } from './state.js';
-
-/** The messages of a channel that stand outside threads, oldest first. */
-export function rootsOf(channelId) {
-  return messagesOf(channelId).filter((each) => !isReply(each));
-}
-
-/** The replies of a thread, oldest first. */
-export function repliesOf(channelId, threadTs) {
-  return messagesOf(channelId).filter((each) => isReply(each) && each.thread_ts === threadTs);
-}
-
-function messagesOf(channelId) {
-  const all = (state.slack?.messages ?? []).filter((each) => each.channel === channelId);
-  return all.sort((one, other) => Number(one.ts) - Number(other.ts));
-}
-
-function isReply(message) {
-  return message.thread_ts && message.thread_ts !== message.ts;
-}
 
 /** Makes `container` show these messages; `inThread` leaves out thread summaries. */
 export function drawMessages(container, messages, { inThread = false } = {}) {
@@ -38,11 +20,12 @@ export function drawMessages(container, messages, { inThread = false } = {}) {
 function messageItem(message, inThread) {
   const surface = { key: `${state.me}/${message.channel}/${message.ts}`, where: { channel: message.channel, ts: message.ts } };
   const replies = inThread || isReply(message) ? [] : repliesOf(message.channel, message.ts);
-  const fresh = replies.filter((each) => each.ts > seenIn(message.channel, message.ts)).length;
-  const fill = (node) => fillMessage(node, { message, surface, replies, fresh });
+  const open = state.thread === message.ts;
+  const fresh = open ? 0 : replies.filter((each) => each.ts > seenIn(message.channel, message.ts)).length;
+  const fill = (node) => fillMessage(node, { message, surface, replies, fresh, open });
   return {
     key: surface.key,
-    signature: JSON.stringify([message, replies.length, replies.at(-1)?.ts, fresh, problemOf(surface), state.thread === message.ts]),
+    signature: JSON.stringify([message, replies.length, replies.at(-1)?.ts, fresh, problemOf(surface), open]),
     build: () => {
       const node = skeleton(message, inThread);
       fill(node);
@@ -67,14 +50,10 @@ function skeleton(message, inThread) {
   toolbar(message));
 }
 
-function isDirect(message) {
-  return state.slack?.channels.find((each) => each.id === message.channel)?.is_im === true;
-}
-
-function fillMessage(node, { message, surface, replies, fresh }) {
+function fillMessage(node, { message, surface, replies, fresh, open }) {
   const isPrivate = message.private && !isDirect(message);
   node.classList.toggle('message-private', isPrivate);
-  node.classList.toggle('message-open', state.thread === message.ts);
+  node.classList.toggle('message-open', open);
   node.querySelector('.message-head').replaceChildren(...head(message));
   drawContent(node.querySelector('.message-body'), message, surface, isPrivate);
   reconcile(node.querySelector('.message-tail'), tail(message, surface, replies, fresh));

@@ -1,8 +1,8 @@
 // Draws the left rail: channels, direct messages and App Home, with what is unread.
 
+import { rootsOf } from './conversation.js';
 import { byId, el, reconcile } from './dom.js';
 import { openHome } from './home.js';
-import { rootsOf } from './messages.js';
 import { seenIn } from './seen.js';
 import { change, state } from './state.js';
 

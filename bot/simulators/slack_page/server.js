@@ -5,6 +5,13 @@ const PLAY = '/play';
 const QUIET_PAUSE = 250;
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15000;
+const SENTENCES = {
+  operation_timeout: 'The bot did not answer within three seconds (operation_timeout).',
+  dispatch_failed: 'The bot could not be reached (dispatch_failed).',
+  http_client_error: 'The bot refused this request (http_client_error).',
+  http_service_error: 'The bot failed on this request (http_service_error).',
+  invalid_options: 'The bot offered options that Slack does not take (invalid_options).',
+};
 
 /** The playground did not do what was asked; the message is for people. */
 export class Refused extends Error {}
@@ -12,7 +19,7 @@ export class Refused extends Error {}
 /** Sends one act of a person to the Slack simulator; throws `Refused` with its reason. */
 export async function actInSlack(what, body) {
   const answer = await post(`${SLACK}/${what}`, body);
-  if (answer.error) throw new Refused(answer.error);
+  if (answer.error) throw new Refused(SENTENCES[answer.error] ?? answer.error);
   return answer;
 }
 
