@@ -3,7 +3,7 @@
 import { slackDate } from './dates.js';
 import { el } from './dom.js';
 import { emojiSign } from './emoji.js';
-import { nameOf, state } from './state.js';
+import { nameOf, person, state } from './state.js';
 
 const MARKS = { '*': 'strong', _: 'em', '~': 's' };
 const BEFORE_MARK = /[\s\p{P}\p{S}]/u;
@@ -41,7 +41,7 @@ export function link(address, ...label) {
 /** The pill for a mentioned person. */
 export function personPill(id) {
   const mine = id === state.me ? ' mention-me' : '';
-  return el('span', { class: `mention${mine}`, title: id }, `@${nameOf(id)}`);
+  return el('span', { class: `mention${mine}`, title: id }, `@${person(id) ? nameOf(id) : id}`);
 }
 
 /** The pill for a mentioned user group. */
