@@ -66,9 +66,15 @@ class Account:
         return self.run(["/bin/sh", "-c", f'test {flag} "$1"', "sh", path])[0] == 0
 
 
-def arguments_of(pid: str) -> str:
-    """The command line of a live process, blanks between its words; nothing for a zombie."""
+def arguments_of(pid: int) -> str:
+    """The command line of a live process, blanks between its words; nothing for a dead one or a zombie."""
     with contextlib.suppress(OSError):
-        return Path("/proc", pid, "cmdline").read_bytes().decode(errors="surrogateescape").replace("\0", " ")
-    asked = subprocess.run(["/bin/ps", "-ww", "-o", "command=", "-p", pid], capture_output=True, check=False)  # noqa: S603 — macOS has no /proc
-    return asked.stdout.decode(errors="surrogateescape")
+        return Path("/proc", str(pid), "cmdline").read_bytes().decode(errors="surrogateescape").replace("\0", " ").strip()
+    return arguments_by_ps(pid)  # macOS has no /proc
+
+
+def arguments_by_ps(pid: int) -> str:
+    """The same from ps, which puts a zombie's name in brackets."""
+    argv = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
+    asked = subprocess.run(argv, capture_output=True, check=False)  # noqa: S603 — our own argument list
+    return asked.stdout.decode(errors="surrogateescape").strip()

