@@ -240,6 +240,14 @@ def _why_not_by_group(words: tuple[str, ...], person: Person, channel: str | Non
     return f"only {describe_principals(words)} may"
 
 
+def unread(rules: Rules, person: Person, channel: str | None) -> bool:
+    """Whether facts that could decide about this person were never read, so that they have to be looked up first."""
+    if person.kind is None:
+        return person.id not in rules.principals
+    wanted = {channel if word == "channel" else word for word in rules.principals if word == "channel" or word.startswith("S")}
+    return any(group is not None and group not in person.read_at for group in wanted)
+
+
 def describe_principals(words: Sequence[str]) -> str:
     """Whom the words name, with Slack's own mentions; for people."""
     return listed([describe_principal(word) for word in words], "or") or "nobody"

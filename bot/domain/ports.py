@@ -195,6 +195,10 @@ class People(Protocol):
         """What a person is to our workspace; ChatRefused with the code `user_not_found` for nobody."""
         ...
 
+    async def all_kinds(self) -> Mapping[str, PersonKind]:
+        """What everybody of the workspace is, by user id; read page by page."""
+        ...
+
     async def members_of_group(self, group: str) -> frozenset[str]:
         """User ids of a user group."""
         ...

@@ -1,7 +1,12 @@
 """The one cleaner that every foreign text passes, and small forms of text that appear everywhere."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 LIMIT = 4000
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -25,3 +30,25 @@ def listed(words: list[str] | tuple[str, ...], conjunction: str = "and") -> str:
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
+
+
+def cleaned(value: T) -> T:
+    """A dataclass of our domain with every text in it cleaned, however deep; keys that engines gave stay as they are."""
+    changes = {
+        field.name: _cleaned(getattr(value, field.name))
+        for field in fields(value)  # type: ignore[arg-type]  # T is a dataclass instance
+        if field.name != "key"
+    }
+    return replace(value, **changes)  # type: ignore[type-var]
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, tuple):
+        return tuple(_cleaned(item) for item in value)
+    if isinstance(value, Mapping):
+        return {clean(str(key)): _cleaned(item) for key, item in value.items()}
+    return cleaned(value) if is_dataclass(value) else value

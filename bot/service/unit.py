@@ -15,7 +15,7 @@ from typing import Protocol
 
 from bot.domain.audit import AuditEntry
 from bot.domain.incident import Incident
-from bot.domain.messages import Shown
+from bot.domain.messages import Modal, Shown
 from bot.domain.policy import Person, PersonKind
 from bot.domain.request import Request
 
@@ -32,13 +32,17 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """One deferred piece of work: ids only. `lane` keeps jobs of one lane apart; such a job is never scheduled."""
+    """One deferred piece of work: ids only. `lane` keeps jobs of one lane apart; such a job is never scheduled.
+
+    `collapses`: one that waits on the lane and is due will do this one's work too.
+    """
 
     task: str
     queue: str
     args: Mapping[str, int | str]
     lane: str | None = None
     at: datetime | None = None
+    collapses: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Message:
     user: str | None
     response_url: str | None
     view_id: str | None
-    shown: Shown | None  # what private answers and announcements show: it does not change
+    shown: Shown | Modal | None  # what private answers and announcements show: it does not change
     numbers: tuple[int, ...]  # ids of the incidents in a storm
     ts: str | None
     wanted: int
@@ -150,11 +154,14 @@ class Messages(Protocol):
         not_before: datetime | None = None,
     ) -> None: ...
     async def change(self, subject: str, surface: str) -> bool: ...
-    async def whisper(self, key: str, place: Place, shown: Shown, expires_at: datetime) -> None: ...
+    async def whisper(self, key: str, place: Place, shown: Shown | Modal, expires_at: datetime) -> None: ...
     async def announce(self, key: str, workspace: str, channel: str, shown: Shown) -> None: ...
     async def want_home(self, workspace: str, user: str) -> None: ...
     async def at(self, channel: str, ts: str) -> Message | None: ...
     async def unfold(self, subject: str) -> bool: ...
+    async def is_orphan(self, subject: str, channel: str, ts: str) -> bool: ...
+    async def bury(self, message_id: int, reason: str, now: datetime) -> None: ...
+    async def revive(self, channel: str) -> None: ...
 
 
 class Directory(Protocol):
@@ -171,7 +178,9 @@ class Directory(Protocol):
 class Commands(Protocol):
     """Commands that wait for engines."""
 
-    async def add(self, place: Place, verb: str, argument: str, stage: str, now: datetime, expires_at: datetime) -> Lookup: ...
+    async def add(
+        self, place: Place, verb: str, argument: str, stage: str, *, now: datetime, expires_at: datetime
+    ) -> Lookup: ...
     async def lock(self, lookup_id: int) -> Lookup | None: ...
     async def answered(self, lookup_id: int, now: datetime) -> None: ...
 

@@ -34,8 +34,8 @@ SEAL_KEY = 7_305_002  # advisory lock: shared by writers of audit entries, exclu
 LIVE_STATES = "state IN ('pending', 'approved', 'resuming', 'running', 'unknown')"
 
 
-def _id() -> Column[int]:
-    return Column("id", BigInteger, Identity(always=True), primary_key=True)
+def _id(*, always: bool = True) -> Column[int]:
+    return Column("id", BigInteger, Identity(always=always), primary_key=True)
 
 
 schema_state = Table(  # one row: the schema's number, and the lowest number of a program that may still run on it
@@ -98,7 +98,7 @@ incident_executions = Table(  # every id of a chain leads to one incident
 requests = Table(
     "requests",
     metadata,
-    _id(),
+    _id(always=False),  # the id is drawn first: it stands in the entry that is written with the row
     Column("workspace", Text, nullable=False),
     Column("channel", Text, nullable=False),
     Column("incident_id", ForeignKey(incidents.c.id), index=True),

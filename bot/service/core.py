@@ -1,0 +1,33 @@
+"""What every service function is handed: the store, the set-up, the clock, engines and chat."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.domain.errors import NotFound
+from bot.domain.ports import Chat, Clock, Engine, People
+from bot.domain.setup import Setup
+from bot.service.unit import Store
+
+
+@dataclass(frozen=True)
+class Core:
+    """Explicit arguments in one hand; made once by bootstrap."""
+
+    store: Store
+    setup: Setup
+    clock: Clock
+    engines: Mapping[str, Engine]
+    chat: Chat
+    people: People
+
+    def now(self) -> datetime:
+        """The wall clock."""
+        return self.clock.now()
+
+    def engine(self, connection: str) -> Engine:
+        """The engine of a connection; raises NotFound when the configuration has it no more."""
+        engine = self.engines.get(connection)
+        if engine is None:
+            raise NotFound(f"there is no connection called {connection} any more")
+        return engine

@@ -1,0 +1,261 @@
+"""From a failure notice to an open incident, what is known of it, and its end.
+
+report_failure ─tx─▶ incident ─job describe─▶ read_engine ─tx─▶ points, channel, card
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bot.domain.audit import AuditAction, AuditEntry
+from bot.domain.errors import EngineError, NotFound
+from bot.domain.execution import Execution, ExecutionRef, ExecutionStatus, FailureNotice
+from bot.domain.incident import Incident, IncidentState, described, ended, entry, merged, opened_by, reopened
+from bot.domain.policy import BOT_ACTOR
+from bot.domain.setup import seconds
+from bot.domain.text import clean, cleaned
+from bot.service import health
+from bot.service.core import Core
+from bot.service.unit import Job, Rank, Unit, engine_queue
+
+QUIET = (ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELLED)
+
+
+async def report_failure(core: Core, notice: FailureNotice, via: str) -> None:
+    """Merge the notice into its incident or open one; the same notice again changes nothing. Commits before it returns."""
+    async with core.store.unit() as unit:
+        now = core.now()
+        if not await unit.first_time("notice", f"{notice.ref.connection} {notice.key}", now):
+            return
+        incident = await unit.incidents.lock_by_execution(notice.ref.connection, notice.ref.id)
+        if incident is None:
+            await _open(core, unit, notice, via, now)
+            return
+        after, entries = merged(incident, notice, now)
+        after = await unit.incidents.save(incident, after)
+        unit.record(*entries)
+        await unit.enqueue(describe_job(after))
+        await unit.messages.change(after.label, "card")
+
+
+async def _open(core: Core, unit: Unit, notice: FailureNotice, via: str, now: datetime) -> Incident:
+    incident = opened_by(notice, core.setup.workspace, now)
+    if notice.name or not core.setup.needs_description(notice.ref.connection):
+        incident = replace(incident, channel=_channel(core, incident))
+    incident = await unit.incidents.add(incident)
+    unit.record(
+        entry(
+            incident,
+            AuditAction.NOTICE_RECEIVED,
+            f"engine:{notice.ref.connection}",
+            now,
+            via=via,
+            stage=incident.stage,
+            message=clean(notice.message, 500),
+        )
+    )
+    timings = core.setup.timings
+    await unit.incidents.read_again_at(incident.id, now + seconds(timings.reread_first))
+    await unit.enqueue(describe_job(incident))
+    if incident.channel:
+        await want_card(unit, incident, not_before=now + seconds(timings.first_card))
+    else:
+        wait = now + seconds(timings.unrouted_card)
+        await unit.enqueue(Job("route", "timer", {"incident_id": incident.id}, at=wait))
+    return incident
+
+
+async def open_for(core: Core, unit: Unit, execution: Execution, actor: str, now: datetime) -> Incident:
+    """The incident of an execution that a person pointed at: the known one with what is seen now, or a new one."""
+    incident = await unit.incidents.lock_by_execution(execution.ref.connection, execution.ref.id)
+    if incident is None:
+        incident = await unit.incidents.lock_by_root(execution.ref.connection, execution.root)
+    if incident is None:
+        notice = FailureNotice(ref=execution.ref, key="", name=execution.name, at=execution.ended_at)
+        incident = await unit.incidents.add(opened_by(notice, core.setup.workspace, now))
+        unit.record(entry(incident, AuditAction.INCIDENT_OPENED, actor, now))
+    elif incident.state is not IncidentState.OPEN and execution.points:
+        unit.record(entry(incident, AuditAction.INCIDENT_REOPENED, actor, now))
+        incident = await unit.incidents.save(incident, reopened(incident))
+    return await settle(core, unit, incident, execution, now)
+
+
+def describe_job(incident: Incident) -> Job:
+    """The job that reads the engine for an incident."""
+    return Job("describe", engine_queue(incident.connection), {"incident_id": incident.id})
+
+
+async def want_card(unit: Unit, incident: Incident, not_before: datetime | None = None) -> None:
+    """The incident's card is to stand in its channel and show the state of now."""
+    if incident.channel:
+        await unit.messages.want(
+            incident.label,
+            "card",
+            Rank.CARD,
+            workspace=incident.workspace,
+            channel=incident.channel,
+            not_before=not_before,
+        )
+
+
+def _channel(core: Core, incident: Incident) -> str | None:
+    info = core.setup.connections.get(incident.connection)
+    own = incident.seen.environment if incident.seen else None
+    route = core.setup.route(incident.connection, incident.name, info.environment_of(own) if info else None)
+    return route.channel if route else None
+
+
+async def read_engine(core: Core, incident_id: int) -> None:
+    """Ask the engine about an incident and show what it says; trouble is shown too and tried again later."""
+    async with core.store.unit() as unit:
+        incident = await unit.incidents.lock(incident_id)
+    if incident is None:
+        return
+    try:
+        execution = cleaned(await follow_chain(core, incident.ref))
+    except NotFound as error:
+        await _gone(core, incident_id, str(error))
+        return
+    except EngineError as error:
+        await health.failed(core, incident.connection, error)
+        await _unreadable(core, incident_id, clean(str(error), 500))
+        return
+    await health.answered(core, incident.connection)
+    async with core.store.unit() as unit:
+        current = await unit.incidents.lock(incident_id)
+        if current is not None and current.execution_id == incident.execution_id:
+            await settle(core, unit, current, execution, core.now())
+
+
+async def follow_chain(core: Core, ref: ExecutionRef) -> Execution:
+    """The newest execution of the chain that `ref` belongs to, described."""
+    engine = core.engine(ref.connection)
+    execution = await engine.describe(ref)
+    if execution.newest and execution.newest != execution.ref.id:
+        with suppress(NotFound):
+            return await engine.describe(ExecutionRef(ref.connection, execution.newest))
+    return execution
+
+
+async def settle(core: Core, unit: Unit, incident: Incident, execution: Execution, now: datetime) -> Incident:
+    """Store what the engine shows: one incident per chain, routed, its card due; ended when nothing is left to do."""
+    elder = await unit.incidents.lock_by_root(execution.ref.connection, execution.root)
+    if elder is not None and elder.id < incident.id:
+        await unit.incidents.absorb(elder, incident)
+        younger, entries = ended(incident, IncidentState.CLOSED, f"the same chain as {elder.label}", now)
+        await unit.incidents.save(incident, younger)
+        unit.record(*entries)
+        incident = elder
+    live = await unit.requests.live(execution.ref.connection, execution.root)
+    after = described(incident, execution, now)
+    after, entries = _ended_by(after, execution, now) if live is None else (after, ())
+    after = replace(after, channel=after.channel or _channel(core, after))
+    after = await unit.incidents.save(incident, after)
+    unit.record(*entries)
+    await unit.incidents.link(after, execution.chain)
+    await unit.incidents.read_again_at(after.id, _next_reading(core, after, execution, now))
+    if after.channel:
+        await want_card(unit, after)
+    elif after.state is IncidentState.OPEN:
+        await _unrouted(core, unit, after, now)
+    return after
+
+
+def _ended_by(incident: Incident, execution: Execution, now: datetime) -> tuple[Incident, tuple[AuditEntry, ...]]:
+    if execution.status is ExecutionStatus.SUCCEEDED:
+        return ended(incident, IncidentState.RESOLVED, "the engine says that it succeeded", now)
+    if execution.status is ExecutionStatus.CANCELLED and not execution.points:
+        return ended(incident, IncidentState.CLOSED, "it was cancelled in the engine", now)
+    if incident.state is not IncidentState.OPEN and execution.status is ExecutionStatus.FAILED and execution.points:
+        after = reopened(incident)
+        return after, (entry(after, AuditAction.INCIDENT_REOPENED, BOT_ACTOR, now),)
+    return incident, ()
+
+
+def _next_reading(core: Core, incident: Incident, execution: Execution, now: datetime) -> datetime | None:
+    if incident.state is not IncidentState.OPEN:
+        return None
+    timings = core.setup.timings
+    if execution.pending_points or not execution.status.is_terminal:
+        return now + seconds(min(timings.reread_first, 10.0))
+    age = (now - (incident.failed_at or now)).total_seconds()
+    return now + seconds(min(max(timings.reread_first, age / 4), timings.reread_longest))
+
+
+async def _gone(core: Core, incident_id: int, reason: str) -> None:
+    async with core.store.unit() as unit:
+        incident = await unit.incidents.lock(incident_id)
+        if incident is None:
+            return
+        now = core.now()
+        never_read = incident.seen is None
+        after, entries = ended(incident, IncidentState.CLOSED, f"the engine does not know it: {reason}", now)
+        await unit.incidents.save(incident, after)
+        unit.record(*entries)
+        if never_read:
+            unit.record(entry(after, AuditAction.NOTICE_REJECTED, BOT_ACTOR, now, reason=clean(reason, 500)))
+        await unit.messages.change(after.label, "card")
+
+
+async def _unreadable(core: Core, incident_id: int, trouble: str) -> None:
+    async with core.store.unit() as unit:
+        incident = await unit.incidents.lock(incident_id)
+        if incident is None or incident.state is not IncidentState.OPEN:
+            return
+        now = core.now()
+        wait = min(seconds(5) + (now - (incident.failed_at or now)) / 2, timedelta(seconds=60))
+        await unit.incidents.read_again_at(incident.id, now + wait)
+        await unit.enqueue(Job("describe_later", "timer", {"incident_id": incident.id}, at=now + wait))
+        if incident.trouble != trouble:
+            await unit.incidents.save(incident, replace(incident, trouble=trouble))
+            await unit.messages.change(incident.label, "card")
+
+
+async def route_anyway(core: Core, incident_id: int) -> None:
+    """Post the card of an incident whose engine did not say in time what decides its route: with what is known."""
+    async with core.store.unit() as unit:
+        incident = await unit.incidents.lock(incident_id)
+        if incident is None or incident.channel or incident.state is not IncidentState.OPEN:
+            return
+        channel = _channel(core, incident) or core.setup.possible_channel(incident.connection)
+        if channel is None:
+            await _unrouted(core, unit, incident, core.now())
+            return
+        await want_card(unit, await unit.incidents.save(incident, replace(incident, channel=channel)))
+
+
+async def _unrouted(core: Core, unit: Unit, incident: Incident, now: datetime) -> None:
+    if not await unit.first_time("unrouted", incident.label, now):
+        return
+    reason = f"no route matches {incident.connection}:{incident.execution_id} ({incident.name or 'name unknown'})"
+    unit.record(entry(incident, AuditAction.MESSAGE_UNDELIVERABLE, BOT_ACTOR, now, reason=reason))
+    await health.announce(core, unit, f"unrouted:{incident.label}", f"A failure has no channel: {incident.label}.", reason)
+
+
+async def read_due(core: Core, incident_ids: Sequence[int]) -> None:
+    """Enqueue a reading for each."""
+    async with core.store.unit() as unit:
+        for incident_id in incident_ids:
+            incident = await unit.incidents.lock(incident_id)
+            if incident is not None:
+                await unit.enqueue_once(describe_job(incident))
+                later = core.now() + seconds(core.setup.timings.reread_first)
+                await unit.incidents.read_again_at(incident_id, later)
+
+
+async def reject_notice(core: Core, connection: str, reason: str, body: bytes) -> None:
+    """Keep an authenticated notice that cannot be read, and say so in the trail."""
+    async with core.store.unit() as unit:
+        now = core.now()
+        await unit.keep_rejected(connection, clean(reason, 500), body, now)
+        unit.record(
+            AuditEntry(
+                at=now,
+                actor=f"engine:{connection}",
+                action=AuditAction.NOTICE_REJECTED,
+                subject="bot",
+                connection=connection,
+                data={"reason": clean(reason, 500), "bytes": len(body)},
+            )
+        )

@@ -1,0 +1,247 @@
+"""Requests: made, decided, withdrawn, expired. Each function works inside the caller's unit and checks before it writes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from bot.domain import lifecycle
+from bot.domain.audit import AuditEntry
+from bot.domain.errors import Refusal
+from bot.domain.execution import Action, Execution, ResumePoint
+from bot.domain.incident import Incident
+from bot.domain.policy import Person, Rules, applicable, approvals_missing, may_request, unread
+from bot.domain.request import Request, RequestState, describe_state, digest_of
+from bot.service.core import Core
+from bot.service.unit import TIMER_QUEUE, Job, Rank, Unit, engine_queue, lane_of
+
+
+class NotRead(Exception):
+    """What is known of the person does not suffice: they have to be looked up before anything is said."""
+
+    def __init__(self, rules: Rules, channel: str | None) -> None:
+        super().__init__("look the person up")
+        self.rules, self.channel = rules, channel
+
+
+class WantsReason(Exception):
+    """Policy wants a reason with this request, so a form has to ask for it."""
+
+    def __init__(self, incident: Incident, point: ResumePoint, again: Request | None) -> None:
+        super().__init__("ask for a reason")
+        self.incident, self.point, self.again = incident, point, again
+
+
+def rules_for(core: Core, execution: Execution, point: ResumePoint) -> Rules:
+    """The policies that hold for resuming at this point. Raises Refusal when none allows it."""
+    return applicable(core.setup.policies, core.setup.subject(execution, point.action, point.stages))
+
+
+async def request_resume(
+    core: Core,
+    unit: Unit,
+    incident: Incident,
+    point: ResumePoint,
+    person: Person,
+    *,
+    reason: str,
+    via: str,
+    again: Request | None = None,
+) -> Request:
+    """A new request at this point of the incident's execution; `again` is the unknown one it takes the place of.
+
+    Raises Refusal, NotRead, WantsReason; nothing is written then.
+    """
+    now = core.now()
+    execution = await _resumable(unit, incident, again)
+    if incident.channel is None:
+        raise Refusal("no_channel", "This failure has no channel yet, so nobody could approve. Please try again in a minute.")
+    rules = rules_for(core, execution, point)
+    if unread(rules, person, incident.channel):
+        raise NotRead(rules, incident.channel)
+    may_request(rules, person, incident.channel, now)
+    if rules.wants_reason and not reason:
+        raise WantsReason(incident, point, again)
+    request = Request(
+        id=await unit.requests.new_id(),
+        workspace=incident.workspace,
+        channel=incident.channel,
+        incident_id=incident.id,
+        action=point.action,
+        connection=incident.connection,
+        execution_id=execution.ref.id,
+        root=execution.root,
+        point=point,
+        baseline=execution.baseline,
+        digest="",
+        rules=rules,
+        requester=person.actor,
+        requested_at=now,
+        expires_at=now + rules.expires,
+        name=execution.name,
+        reason=reason,
+        warning=_warning(again) if again else "",
+    )
+    request = replace(request, digest=fresh_digest(request, execution, point, rules))
+    if again is not None:
+        await save_step(unit, again, lifecycle.pressed_again(again, person, request.label, now))
+    request, entries = lifecycle.requested(request, now, via)
+    await unit.requests.add(request)
+    unit.record(*entries)
+    await _announce_new(core, unit, request)
+    return request
+
+
+async def _resumable(unit: Unit, incident: Incident, again: Request | None) -> Execution:
+    execution = incident.seen
+    if execution is None:
+        why = f": {incident.trouble}" if incident.trouble else ""
+        raise Refusal(
+            "not_read", f"I have not been able to read this execution from its engine yet{why}. Please try again shortly."
+        )
+    live = await unit.requests.live(execution.ref.connection, execution.root)
+    if live is not None and (again is None or live.id != again.id):
+        raise Refusal("already_asked", f"{live.label} asks for this already: {describe_state_now(live)}")
+    if not execution.points:
+        raise Refusal("not_resumable", execution.no_points or "It cannot be resumed at the moment.")
+    return execution
+
+
+def describe_state_now(request: Request) -> str:
+    """How a live request stands, in one sentence."""
+    return describe_state(request).partition(": ")[2]
+
+
+def _warning(again: Request) -> str:
+    return (
+        f"The answer to an earlier call ({again.label}) was lost: it may have run. What is known: {again.outcome or 'nothing'}"
+    )
+
+
+def fresh_digest(request: Request, execution: Execution, point: ResumePoint, rules: Rules) -> str:
+    """The digest over what holds now."""
+    return digest_of(execution.ref, point, rules, baseline=execution.baseline, inputs=execution.inputs, warning=request.warning)
+
+
+async def _announce_new(core: Core, unit: Unit, request: Request) -> None:
+    if request.state is RequestState.APPROVED:
+        await enqueue_carry_out(unit, request)
+    else:
+        await want_in_thread(unit, request, "approval", Rank.APPROVAL)
+        half = request.requested_at + (request.expires_at - request.requested_at) / 2
+        await unit.enqueue(Job("remind", TIMER_QUEUE, {"request_id": request.id}, at=half))
+    await unit.enqueue(Job("expire", TIMER_QUEUE, {"request_id": request.id}, at=request.expires_at))
+    await refresh_messages(unit, request)
+
+
+async def enqueue_carry_out(unit: Unit, request: Request) -> None:
+    """Enqueue the call, on the lane of its chain."""
+    lane = lane_of(request.connection, request.root)
+    await unit.enqueue(
+        Job("carry_out", engine_queue(request.connection), {"request_id": request.id}, lane=f"{lane}:{request.id}")
+    )
+
+
+def parent_of(request: Request) -> str:
+    """The subject whose message a request's thread hangs on."""
+    return request.incident_label or request.label
+
+
+async def want_in_thread(unit: Unit, request: Request, surface: str, rank: Rank) -> None:
+    """A message about the request is to stand in the thread."""
+    await unit.messages.want(
+        request.label,
+        surface,
+        rank,
+        workspace=request.workspace,
+        channel=request.channel,
+        parent=parent_of(request),
+    )
+
+
+async def refresh_messages(unit: Unit, request: Request) -> None:
+    """The card and the approval message show the state of now."""
+    if request.incident_label:
+        await unit.messages.change(request.incident_label, "card")
+    else:
+        await unit.messages.change(request.label, "start")
+    await unit.messages.change(request.label, "approval")
+
+
+async def save_step(unit: Unit, before: Request, step: tuple[Request, tuple[AuditEntry, ...]]) -> Request:
+    """Store one step with its entries; refuses a change of state that nobody recorded."""
+    after, entries = step
+    if after.state is not before.state and not entries:
+        raise AssertionError(f"{before.label}: a change of state without an audit entry")
+    await unit.requests.save(before, after)
+    unit.record(*entries)
+    return after
+
+
+async def approve(core: Core, unit: Unit, request: Request, person: Person) -> Request:
+    """One more approval; the call is enqueued with the last. Raises Refusal, NotRead."""
+    if unread(request.rules, person, request.channel):
+        raise NotRead(request.rules, request.channel)
+    earlier = await unit.directory.people(request.approvers)
+    after = await save_step(unit, request, lifecycle.approve(request, person, earlier, core.now()))
+    if after.state is RequestState.APPROVED:
+        await enqueue_carry_out(unit, after)
+    await want_in_thread(unit, after, "decided", Rank.DECISION)
+    await refresh_messages(unit, after)
+    return after
+
+
+async def reject(core: Core, unit: Unit, request: Request, person: Person, reason: str) -> Request:
+    """The end of the request by one allowed reject. Raises Refusal, NotRead."""
+    if unread(request.rules, person, request.channel):
+        raise NotRead(request.rules, request.channel)
+    after = await save_step(unit, request, lifecycle.reject(request, person, reason, core.now()))
+    await want_in_thread(unit, after, "decided", Rank.DECISION)
+    await refresh_messages(unit, after)
+    return after
+
+
+async def withdraw(core: Core, unit: Unit, request: Request, person: Person) -> Request:
+    """The end of the request by who asked. Raises Refusal."""
+    return await end_early(unit, request, lifecycle.withdraw(request, person, core.now()))
+
+
+async def end_early(unit: Unit, request: Request, step: lifecycle.Step) -> Request:
+    """Store a step that ends a request before its call, and say so in the thread."""
+    after = await save_step(unit, request, step)
+    await want_in_thread(unit, after, "ended", Rank.DECISION)
+    await refresh_messages(unit, after)
+    return after
+
+
+async def expire(core: Core, request_id: int) -> None:
+    """End a request whose time has passed; does nothing when it has moved on, and is a no-op when early."""
+    async with core.store.unit() as unit:
+        found = await unit.requests.lock(request_id)
+        if found is None:
+            return
+        request, now = found[0], core.now()
+        if request.state in {RequestState.PENDING, RequestState.APPROVED} and now >= request.expires_at:
+            await end_early(unit, request, lifecycle.expire(request, now))
+
+
+async def remind(core: Core, request_id: int) -> None:
+    """Mention the approvers once more when half of the time has passed without enough decisions."""
+    async with core.store.unit() as unit:
+        found = await unit.requests.lock(request_id)
+        if found is None or found[0].state is not RequestState.PENDING:
+            return
+        request = found[0]
+        now = core.now()
+        if now < request.expires_at and await unit.first_time("reminder", request.label, now):
+            await want_in_thread(unit, request, "reminder", Rank.RESULT)
+
+
+async def missing_approvals(unit: Unit, request: Request, now: datetime) -> dict[str, int]:
+    """What each policy still wants, with today's facts about who approved."""
+    people: Sequence[Person] = await unit.directory.people(request.approvers)
+    return approvals_missing(request.rules, people, request.requester, request.channel, now)
+
+
+def is_start(request: Request) -> bool:
+    """Whether it starts something new."""
+    return request.action is Action.START

@@ -1,0 +1,77 @@
+"""What a message shows at this moment: the row says which subject and surface, the tables say the rest."""
+
+from bot.domain.messages import Approval, Card, Home, Modal, Note, NoteKind, Shown, StartCard, Storm
+from bot.domain.policy import Person, approvals_missing
+from bot.domain.request import Request, RequestState
+from bot.service.core import Core
+from bot.service.outbox import Readings
+from bot.service.unit import Message
+
+NOTES = {
+    "decided": NoteKind.DECIDED,
+    "ended": NoteKind.ENDED_EARLY,
+    "held_back": NoteKind.HELD_BACK,
+    "result": NoteKind.RESULT,
+    "reminder": NoteKind.REMINDER,
+    "unknown": NoteKind.UNKNOWN,
+}
+
+
+async def show(core: Core, readings: Readings, message: Message) -> Shown | Modal | Home | None:
+    """What the message is to show; None when it is not needed any more."""
+    if message.shown is not None:
+        return message.shown
+    match message.surface.partition("-")[0]:
+        case "card":
+            return await _card(core, readings, _number(message))
+        case "storm":
+            return Storm(tuple(await readings.incidents(message.numbers)))
+        case "home":
+            return await readings.home(Person(message.workspace, message.user or ""), core.now())
+        case "approval":
+            return await _approval(core, readings, message)
+        case "start":
+            request = await readings.request(_number(message))
+            return StartCard(request) if request else None
+        case surface:
+            return await _note(readings, message, NOTES[surface])
+
+
+def _number(message: Message) -> int:
+    return int(message.subject.rpartition("-")[2])
+
+
+async def _card(core: Core, readings: Readings, incident_id: int) -> Card | None:
+    incident = await readings.incident(incident_id)
+    if incident is None:
+        return None
+    request = await readings.newest_request(incident_id)
+    info = core.setup.connections.get(incident.connection)
+    is_free = request is None or not request.state.is_live
+    may_retry = is_free and incident.seen is not None and bool(incident.seen.points) and not incident.trouble
+    return Card(incident, request, may_retry=may_retry, engine_title=info.title if info else "")
+
+
+async def _approval(core: Core, readings: Readings, message: Message) -> Approval | None:
+    request = await readings.request(_number(message))
+    if request is None:
+        return None
+    people = await readings.approvers_of(request)
+    missing = approvals_missing(request.rules, people, request.requester, request.channel, core.now())
+    mentions = _mentions(request) if message.ts is None else ()
+    incident = await readings.incident(request.incident_id) if request.incident_id else None
+    link = incident.seen.link if incident and incident.seen else ""
+    return Approval(request, missing if request.state is RequestState.PENDING else {}, mentions, link)
+
+
+def _mentions(request: Request) -> tuple[str, ...]:
+    words = [word for policy in request.rules.policies for word in policy.approvers]
+    return tuple(dict.fromkeys(word for word in words if word.startswith(("U", "W", "S"))))
+
+
+async def _note(readings: Readings, message: Message, kind: NoteKind) -> Note | None:
+    request = await readings.request(_number(message))
+    if request is None:
+        return None
+    incident = await readings.incident(request.incident_id) if request.incident_id else None
+    return Note(kind, request, incident)

@@ -1,0 +1,228 @@
+"""Rows of messages: wanting one enqueues the delivery of its lane in the same transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, null, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot.domain.messages import Modal, Shown
+from bot.service.unit import SLACK_QUEUE, Job, Message, Place, Rank
+from bot.store.codec import PRIVATE, dump
+from bot.store.jobs import JobRows
+from bot.store.tables import messages
+
+parents = messages.alias("parents")
+PARENT_SURFACES = ("card", "start")
+
+
+def channel_lane(workspace: str, channel: str) -> str:
+    """The lane of a channel."""
+    return f"{workspace}:{channel}"
+
+
+def select_messages() -> Select[Any]:
+    """Whole rows with the ts of the message whose thread they stand in."""
+    return select(messages, parents.c.ts.label("parent_ts")).outerjoin(parents, parents.c.id == messages.c.parent_id)
+
+
+def message_from(row: Row[Any]) -> Message:
+    """The message of such a row."""
+    payload = row.payload or {}
+    return Message(
+        id=row.id,
+        workspace=row.workspace,
+        subject=row.subject,
+        surface=row.surface,
+        lane=row.lane,
+        rank=row.rank,
+        channel=row.channel,
+        parent_id=row.parent_id,
+        parent_ts=row.parent_ts,
+        folded_into=row.folded_into,
+        user=row.user_id,
+        response_url=row.response_url,
+        view_id=row.view_id,
+        shown=PRIVATE.validate_python(payload["shown"]) if "shown" in payload else None,
+        numbers=tuple(payload.get("incidents", ())),
+        ts=row.ts,
+        wanted=row.wanted,
+        posted=row.posted,
+        tries=row.tries,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )
+
+
+class MessageRows:
+    """The unit's messages."""
+
+    def __init__(self, connection: AsyncConnection, jobs: JobRows, now: datetime) -> None:
+        self._connection, self._jobs, self._now = connection, jobs, now
+
+    async def want(
+        self,
+        subject: str,
+        surface: str,
+        rank: Rank,
+        *,
+        workspace: str,
+        channel: str,
+        parent: str | None = None,
+        not_before: datetime | None = None,
+    ) -> None:
+        """One message of this subject and surface is to stand in the channel, showing its state at the time of sending."""
+        row = {
+            "workspace": workspace,
+            "subject": subject,
+            "surface": surface,
+            "rank": rank,
+            "lane": channel_lane(workspace, channel),
+            "channel": channel,
+            "not_before": not_before,
+            "created_at": self._now,
+            "parent_id": await self._parent(parent) if parent else None,
+        }
+        statement = upsert(messages).values(row)
+        statement = statement.on_conflict_do_update(
+            index_elements=["subject", "surface"],
+            set_={"wanted": messages.c.wanted + 1, "not_before": not_before, "tries": 0},
+        )
+        await self._connection.execute(statement)
+        if not_before:
+            wake = Job("wake", SLACK_QUEUE, {"lane": row["lane"]}, at=not_before)  # type: ignore[dict-item]  # a str
+            await self._jobs.enqueue(wake)
+        else:
+            await self.deliver(str(row["lane"]))
+
+    async def _parent(self, subject: str) -> int | None:
+        await self.unfold(subject)
+        found = await self._connection.execute(
+            select(messages.c.id).where(messages.c.subject == subject, messages.c.surface.in_(PARENT_SURFACES))
+        )
+        return found.scalar_one_or_none()
+
+    async def change(self, subject: str, surface: str) -> bool:
+        """What the message shows has changed; False when there is none. A folded one changes its storm's line."""
+        return bool(await self._bump((messages.c.subject == subject) & (messages.c.surface == surface)))
+
+    async def unfold(self, subject: str) -> bool:
+        """Give an incident that is a line of a storm its own card; False when it was none."""
+        folded = messages.c.folded_into.is_not(None)
+        statement = (
+            update(messages)
+            .where(messages.c.subject == subject, messages.c.surface == "card", folded)
+            .values(folded_into=None, wanted=messages.c.posted + 1, rank=Rank.APPROVAL)
+        )
+        if (await self._connection.execute(statement)).rowcount == 0:
+            return False
+        return bool(await self._bump((messages.c.subject == subject) & (messages.c.surface == "card")))
+
+    async def _bump(self, which: ColumnElement[bool]) -> Sequence[Any]:
+        statement = (
+            update(messages)
+            .where(which)
+            .values(wanted=messages.c.wanted + 1, not_before=None)
+            .returning(messages.c.lane, messages.c.folded_into)
+        )
+        rows = (await self._connection.execute(statement)).all()
+        for lane in dict.fromkeys(row.lane for row in rows):
+            await self.deliver(lane)
+        for storm in dict.fromkeys(row.folded_into for row in rows if row.folded_into):
+            await self._bump(messages.c.id == storm)
+        return rows
+
+    async def deliver(self, lane: str) -> None:
+        """Enqueue the delivery of a lane."""
+        await self._jobs.enqueue(Job("deliver", SLACK_QUEUE, {"lane": lane}, lane=lane, collapses=True))
+
+    async def whisper(self, key: str, place: Place, shown: Shown | Modal, expires_at: datetime) -> None:
+        """Tell one person alone; once per key."""
+        await self._private(
+            subject=key,
+            surface="private",
+            lane=f"private:{key}",
+            workspace=place.workspace,
+            channel=place.channel,
+            user_id=place.user,
+            response_url=place.response_url,
+            view_id=place.view_id,
+            payload={"shown": dump(PRIVATE, shown), "thread_ts": place.thread_ts},
+            expires_at=expires_at,
+        )
+
+    async def announce(self, key: str, workspace: str, channel: str, shown: Shown) -> None:
+        """Post a message that does not change; once per key."""
+        await self._private(
+            subject=key,
+            surface="announcement",
+            lane=channel_lane(workspace, channel),
+            workspace=workspace,
+            channel=channel,
+            payload={"shown": dump(PRIVATE, shown)},
+        )
+
+    async def _private(self, **values: Any) -> None:
+        statement = upsert(messages).values(rank=Rank.RESULT, created_at=self._now, **values)
+        added = await self._connection.execute(statement.on_conflict_do_nothing().returning(messages.c.id))
+        if added.first():
+            await self.deliver(values["lane"])
+
+    async def want_home(self, workspace: str, user: str) -> None:
+        """A person's App Home is to show the state of now."""
+        lane = f"private:home:{user}"
+        statement = upsert(messages).values(
+            workspace=workspace,
+            subject=f"home:{user}",
+            surface="home",
+            lane=lane,
+            rank=Rank.UPDATE,
+            user_id=user,
+            created_at=self._now,
+        )
+        await self._connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["subject", "surface"],
+                set_={"wanted": messages.c.wanted + 1, "not_before": null(), "dead_at": null()},
+            )
+        )
+        await self.deliver(lane)
+
+    async def at(self, channel: str, ts: str) -> Message | None:
+        """The message that stands there, if it is one of ours."""
+        row = (
+            await self._connection.execute(select_messages().where(messages.c.channel == channel, messages.c.ts == ts))
+        ).one_or_none()
+        return message_from(row) if row else None
+
+    async def is_orphan(self, subject: str, channel: str, ts: str) -> bool:
+        """Whether a message of the subject stands there that the rows do not know, with nothing of it on its way."""
+        rows = await self._connection.execute(
+            select(messages.c.ts, messages.c.channel, messages.c.wanted, messages.c.posted).where(messages.c.subject == subject)
+        )
+        known = [row for row in rows if row.channel == channel]
+        return bool(known) and not any(row.ts == ts or row.ts is None for row in known)
+
+    async def bury(self, message_id: int, reason: str, now: datetime) -> None:
+        """Make it a dead letter."""
+        statement = update(messages).where(messages.c.id == message_id)
+        await self._connection.execute(statement.values(dead_at=now, dead_because=reason, response_url=None))
+
+    async def revive(self, channel: str) -> None:
+        """Try the dead letters of a channel again, as after somebody invited the bot."""
+        dead = (messages.c.channel == channel) & messages.c.dead_at.is_not(None) & messages.c.user_id.is_(None)
+        await self._connection.execute(update(messages).where(dead).values(dead_at=None, dead_because=None, tries=0))
+        await self._bump((messages.c.channel == channel) & (messages.c.wanted > messages.c.posted))
+
+
+def due(now: datetime) -> ColumnElement[bool]:
+    """Rows that can be sent at this moment, as far as their own row says."""
+    return (
+        (messages.c.wanted > messages.c.posted)
+        & messages.c.dead_at.is_(None)
+        & messages.c.folded_into.is_(None)
+        & or_(messages.c.not_before.is_(None), messages.c.not_before <= now)
+        & or_(messages.c.parent_id.is_(None), parents.c.ts.is_not(None))
+    )
