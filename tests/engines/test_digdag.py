@@ -1,0 +1,565 @@
+"""The traps of Digdag's contract, each as a test: describing, resuming once, and what the server would not refuse."""
+
+import asyncio
+import base64
+
+import pytest
+
+from bot.domain.errors import Forbidden, NotFound, NotResumable, NotSent, OutcomeUnknown, RateLimited, Unsupported
+from bot.domain.execution import ExecutionRef, ExecutionStatus, Finding, ResumePoint, StageStatus
+from bot.engines._http import boot_time
+from bot.engines.digdag import Digdag, DigdagSettings
+from bot.simulators.digdag_faults import Fault, FaultKind
+from bot.simulators.digdag_wire import Flavour
+from tests.engines.digdag_stand import CONNECTION, KEY, Unlimited, digdag, point_of
+
+pytestmark = pytest.mark.anyio
+
+
+# ---- describing ---------------------------------------------------------------------------------
+
+
+async def test_a_failed_attempt_is_described_with_its_stages_and_failed_task() -> None:
+    async with digdag() as stand:
+        failed = await stand.run("resume_demo", {"break_right": True})
+
+        execution = await stand.engine.describe(failed)
+
+    assert (execution.name, execution.status, execution.root) == ("resume_demo", ExecutionStatus.FAILED, "1")
+    assert (execution.failed_stage, execution.error) == ("+resume_demo+load+right^sub", "right side is told to fail")
+    assert [(stage.name, stage.status) for stage in execution.stages] == [
+        ("+resume_demo+prepare", StageStatus.SUCCEEDED),
+        ("+resume_demo+load", StageStatus.FAILED),
+        ("+resume_demo+publish", StageStatus.PENDING),
+        ("+resume_demo+load+right^sub", StageStatus.FAILED),
+    ]
+    assert execution.stages[1].members == ("+resume_demo+load+left", "+resume_demo+load+right")
+    assert execution.link == f"{stand.base_url}/attempts/{failed.id}"
+    assert execution.labels["Project"] == "lab"
+    assert execution.environment is None
+
+
+async def test_the_points_are_the_failed_tasks_first_then_from_tasks_then_everything() -> None:
+    async with digdag() as stand:
+        failed = await stand.run("release")
+
+        execution = await stand.engine.describe(failed)
+
+    assert [point.label for point in execution.points] == [
+        "Failed tasks: +deploy",
+        "From +release+deploy",
+        "From +release+test (+unit, +lint)",
+        "Everything, from +release+build",
+    ]
+    assert [refused.name for refused in execution.refused_points] == ["+release+verify"]
+    assert "+deploy comes before it" in execution.refused_points[0].reason
+
+
+async def test_a_generated_task_is_offered_as_the_part_of_the_text_that_made_it() -> None:
+    async with digdag() as stand:
+        failed = await stand.run("resume_demo", {"break_right": True})
+
+        execution = await stand.engine.describe(failed)
+
+    by_generated, by_maker = (point_of(execution, name) for name in ("+resume_demo+load+right^sub", "+load+right"))
+    assert by_generated is by_maker
+    assert by_maker.label == "From +resume_demo+load (+left, +right)"
+
+
+@pytest.mark.parametrize(
+    "typed", ["+release+test+lint", "+test+lint", "test+LINT", "test", "From +release+test (+unit, +lint)"]
+)
+async def test_a_parallel_group_is_one_choice_under_the_names_of_its_members(typed: str) -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+
+    assert point_of(execution, typed).label == "From +release+test (+unit, +lint)"
+
+
+async def test_points_that_run_the_same_tasks_are_one() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("begins_badly"))
+
+    assert [point.label for point in execution.points] == ["Failed tasks: +one", "Everything, from +begins_badly+one"]
+
+
+async def test_a_group_retry_that_doubled_a_success_leaves_everything_only() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("retried"))
+
+    assert [point.label for point in execution.points] == ["Everything, from +retried+group"]
+    assert "failed" in {refused.name for refused in execution.refused_points}
+
+
+async def test_a_group_retry_that_doubled_failures_only_leaves_the_failed_tasks() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("only_bad"))
+        receipt = await stand.resume(execution, execution.points[0])
+
+    assert [point.label for point in execution.points] == ["Failed tasks: +group+bad", "Everything, from +only_bad+before"]
+    assert {refused.name for refused in execution.refused_points} == {"+only_bad+group", "+only_bad+group+bad"}
+    assert receipt.ref.id != execution.ref.id
+
+
+async def test_a_name_that_another_task_ends_with_is_not_offered() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("alike"))
+        names = {name for point in execution.points for name in point.stages}
+
+    assert "+alike+a" in names  # the first part: it is everything, which needs no name
+    assert "+alike+b+alike+a" in names  # the full name of the deeper one is the end of no other
+    assert all(" from +alike+a" not in point.key for point in execution.points)
+
+
+async def test_a_killed_attempt_is_cancelled_and_can_be_resumed() -> None:
+    async with digdag() as stand:
+        stand.simulator.pace.hold()
+        ref = await stand.start("slow", {"pause": "1s"})
+        await stand.engine.kill(ref, boot_time() + 5)
+        stand.simulator.pace.release()
+        await stand.ended(ref)
+
+        execution = await stand.engine.describe(ref)
+        await stand.engine.kill(ref, boot_time() + 5)  # already ended is done
+
+    assert execution.status is ExecutionStatus.CANCELLED
+    assert execution.points[0].stages[0] == "failed"
+
+
+async def test_a_running_attempt_that_failed_waits_for_its_end_before_points_are_offered() -> None:
+    async with digdag() as stand:
+        stand.mailbox.answers = [500] * 5
+        ref = await stand.start("release")
+        await stand.mailbox.arrived.wait()
+
+        early = await stand.engine.describe(ref)
+        await stand.ended(ref)
+        late = await stand.engine.describe(ref)
+
+    assert (early.status, early.pending_points, early.points) == (ExecutionStatus.RUNNING, True, ())
+    assert early.no_points == f"Attempt {ref.id} has not come to its end yet."
+    assert (late.status, late.pending_points) == (ExecutionStatus.FAILED, False)
+    assert late.points
+    assert late.baseline != early.baseline
+
+
+async def test_a_healthy_running_attempt_has_no_points_and_none_to_come() -> None:
+    async with digdag() as stand:
+        stand.simulator.pace.hold()
+        execution = await stand.engine.describe(await stand.start("release"))
+
+    assert (execution.status, execution.pending_points, execution.points) == (ExecutionStatus.RUNNING, False, ())
+
+
+async def test_an_older_attempt_names_the_newest_and_offers_nothing() -> None:
+    async with digdag() as stand:
+        first = await stand.engine.describe(await stand.run("release"))
+        receipt = await stand.resume(first, first.points[0])
+        await stand.ended(receipt.ref)
+
+        older = await stand.engine.describe(first.ref)
+        newest = await stand.engine.describe(receipt.ref)
+
+    assert (older.points, older.newest, older.chain) == ((), receipt.ref.id, (first.ref.id, receipt.ref.id))
+    assert (newest.newest, bool(newest.points), newest.root) == ("", True, older.root)
+    assert older.baseline == newest.baseline != first.baseline
+
+
+@pytest.mark.parametrize("attempt_id", ["999", "abc", "../projects", ""])
+async def test_an_unknown_attempt_is_not_found(attempt_id: str) -> None:
+    async with digdag() as stand:
+        with pytest.raises(NotFound):
+            await stand.engine.describe(ExecutionRef(CONNECTION, attempt_id))
+
+
+async def test_a_404_without_a_body_is_not_found() -> None:
+    async with digdag() as stand:
+        stand.simulator.script(Fault(FaultKind.REFUSE, "GET", status=404, body="", times=3))
+
+        with pytest.raises(NotFound):
+            await stand.engine.describe(ExecutionRef(CONNECTION, "1"))
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("blocked", ExecutionStatus.WAITING),
+        ("queued", ExecutionStatus.WAITING),
+        ("canceling", ExecutionStatus.RUNNING),
+        ("pondering", ExecutionStatus.UNKNOWN),
+    ],
+)
+async def test_words_of_other_versions_are_understood_or_unknown(word: str, status: ExecutionStatus) -> None:
+    async with digdag() as stand:
+        stand.simulator.pace.hold()
+        stand.simulator.oddities.status_of = word
+
+        execution = await stand.engine.describe(await stand.start("slow"))
+
+    assert execution.status is status
+
+
+async def test_a_missing_status_workflow_id_and_group_flag_are_no_hindrance() -> None:
+    async with digdag() as stand:
+        oddities = stand.simulator.oddities
+        oddities.without_status, oddities.without_workflow_id, oddities.group_flag = True, True, "group"
+
+        execution = await stand.engine.describe(await stand.run("release"))
+        receipt = await stand.resume(execution, point_of(execution, "test"))
+        attempt = await stand.ended(receipt.ref)
+
+    assert (execution.status, execution.points[2].label) == (ExecutionStatus.FAILED, "From +release+test (+unit, +lint)")
+    assert attempt.workflow.name == "release"
+
+
+# ---- resuming -----------------------------------------------------------------------------------
+
+
+async def test_failed_mode_runs_what_had_not_succeeded() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("resume_demo", {"break_right": True, "day": "2026-01-01"}))
+
+        receipt = await stand.resume(execution, execution.points[0])
+        attempt = await stand.ended(receipt.ref)
+
+    assert attempt.ran == {"+resume_demo+load+right", "+resume_demo+load+right^sub"}
+    assert attempt.params == {"break_right": True, "day": "2026-01-01"}  # never inherited by the server: sent again
+    assert attempt.session.id == int(execution.root)
+
+
+async def test_from_a_task_runs_exactly_what_the_card_promised() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        point = point_of(execution, "test")
+
+        attempt = await stand.ended((await stand.resume(execution, point)).ref)
+
+    assert point.sentence.startswith(
+        "Runs +test+unit, +test+lint, +deploy and +verify, 2 tasks of which had succeeded. 1 task before"
+    )
+    assert attempt.ran - {"+release^failure-alert"} == {"+release+test+unit", "+release+test+lint", "+release+deploy"}
+    assert stand.puts[-1]["resume"]["from"] == "+release+test"
+
+
+async def test_everything_sends_no_resume_and_a_name_all_the_same() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+
+        attempt = await stand.ended((await stand.resume(execution, point_of(execution, "everything"))).ref)
+
+    assert "+release+build" in attempt.ran
+    assert "resume" not in stand.puts[-1]
+    assert stand.puts[-1]["retryAttemptName"] == f"resumebot-req-1-a{execution.ref.id}"
+
+
+async def test_a_second_failure_in_failed_mode_is_silent_on_the_server_and_seen_by_describing() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        receipt = await stand.resume(execution, execution.points[0])
+        await stand.ended(receipt.ref)
+
+        again = await stand.engine.describe(receipt.ref)
+
+    assert len(stand.mailbox.taken) == 1
+    assert (again.status, again.failed_stage) == (ExecutionStatus.FAILED, "+release+deploy")
+    assert "will not tell of another failure" in execution.points[0].sentence
+
+
+async def test_a_lost_answer_is_proven_by_the_name_and_the_repeated_call_starts_nothing() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        stand.simulator.script(Fault(FaultKind.LOST))
+
+        with pytest.raises(OutcomeUnknown):
+            await stand.resume(execution, execution.points[0], "req-7-1")
+        evidence = await stand.engine.evidence(execution.ref, execution.baseline, "req-7-1")
+        again = await stand.resume(execution, execution.points[0], "req-7-2")
+
+    assert (evidence.finding, evidence.ref) == (Finding.HAPPENED, again.ref)
+    assert len(stand.simulator.world.attempts) == 2
+
+
+async def test_a_conflict_with_our_own_name_is_a_start() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+
+        receipts = await asyncio.gather(*(stand.resume(execution, execution.points[0]) for _ in range(3)))
+
+    assert len({receipt.ref for receipt in receipts}) == 1
+    assert len(stand.simulator.world.attempts) == 2
+
+
+async def test_a_call_cut_before_it_arrived_is_harmless_to_repeat() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        stand.simulator.script(Fault(FaultKind.CUT))
+
+        with pytest.raises(OutcomeUnknown):
+            await stand.resume(execution, execution.points[0])
+        evidence = await stand.engine.evidence(execution.ref, execution.baseline, "req-1-1")
+
+    assert evidence.finding is Finding.HARMLESS
+    assert len(stand.puts) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_a_gateways_fault_after_the_start_is_unknown_and_never_repeated_inside(status: int) -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        stand.simulator.script(Fault(FaultKind.ACTED, status=status))
+
+        with pytest.raises(OutcomeUnknown) as raised:
+            await stand.resume(execution, execution.points[0])
+
+    assert len(stand.puts) == 1
+    assert "<html>" not in str(raised.value)
+
+
+async def test_a_limited_call_waits_as_long_as_it_is_told() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        stand.simulator.script(Fault(FaultKind.REFUSE, status=429, retry_after="7"))
+
+        with pytest.raises(RateLimited) as raised:
+            await stand.resume(execution, execution.points[0])
+
+    assert raised.value.wait == 7
+
+
+async def test_a_full_pool_is_not_sent_and_tried_again_later() -> None:
+    async with digdag(attempts=1) as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        stand.simulator.pace.hold()
+        other = await stand.start("slow", {"pause": "1ms"})
+
+        with pytest.raises(NotSent, match="as many attempts as it may"):
+            await stand.resume(execution, execution.points[0])
+        stand.simulator.pace.release()
+        await stand.ended(other)
+
+        assert (await stand.resume(execution, execution.points[0], "req-1-2")).ref.id not in {execution.ref.id, other.id}
+
+
+async def test_a_full_pool_does_not_hide_that_the_call_took_effect_before() -> None:
+    async with digdag(attempts=1) as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        stand.simulator.pace.hold()
+        stand.simulator.script(Fault(FaultKind.LOST))
+        with pytest.raises(OutcomeUnknown):
+            await stand.resume(execution, execution.points[0])
+
+        receipt = await stand.resume(execution, execution.points[0], "req-1-2")
+
+    assert receipt.ref.id == "2"
+    assert len(stand.puts) == 1
+
+
+async def test_a_call_whose_time_has_passed_is_not_sent() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+
+        with pytest.raises(NotSent):
+            await stand.resume(execution, execution.points[0], seconds=-1)
+
+    assert stand.puts == []
+
+
+async def test_an_attempt_that_was_answered_and_vanished_is_not_found_and_may_be_sent_again() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        receipt = await stand.resume(execution, execution.points[0])
+        stand.simulator.world.forget(int(receipt.ref.id))
+
+        with pytest.raises(NotFound):
+            await stand.engine.describe(receipt.ref)
+        evidence = await stand.engine.evidence(execution.ref, execution.baseline, "req-1-1")
+
+    assert evidence.finding is Finding.HARMLESS
+
+
+# ---- guards the server does not have ----------------------------------------------------------------
+
+
+async def test_an_attempt_that_runs_is_not_resumed_beside_itself() -> None:
+    async with digdag() as stand:
+        failed = await stand.engine.describe(await stand.run("release"))
+        stand.simulator.pace.hold()
+        running = await stand.start("release")
+
+        with pytest.raises(NotResumable, match="has not come to its end"):
+            await stand.engine.resume(running, failed.points[0], "req-1-1", boot_time() + 5)
+
+    assert stand.puts == []
+
+
+async def test_another_running_attempt_of_the_session_stands_in_the_way() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        stand.simulator.pace.hold()
+        session_time = stand.attempt(execution.ref).session.time.isoformat()
+        await stand.start("release", sessionTime=session_time, retryAttemptName="by hand")
+
+        with pytest.raises(NotResumable, match="is running"):
+            await stand.resume(execution, execution.points[0])
+
+    assert stand.puts == []
+
+
+async def test_an_older_failure_is_not_resumed_after_a_newer_success() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        session_time = stand.attempt(execution.ref).session.time.isoformat()
+        await stand.run("release", {"target": "prod"}, sessionTime=session_time, retryAttemptName="by hand")
+
+        with pytest.raises(NotResumable, match="succeeded"):
+            await stand.resume(execution, execution.points[0])
+
+    assert stand.puts == []
+
+
+async def test_a_successful_attempt_is_not_resumed_though_the_server_would_from_a_task() -> None:
+    async with digdag() as stand:
+        failed = await stand.engine.describe(await stand.run("release"))
+        succeeded = await stand.engine.describe(await stand.run("release", {"target": "prod"}))
+
+        with pytest.raises(NotResumable):
+            await stand.engine.resume(succeeded.ref, failed.points[1], "req-1-1", boot_time() + 5)
+
+    assert (succeeded.points, succeeded.no_points) == ((), f"Attempt {succeeded.ref.id} succeeded.")
+
+
+async def test_an_unknown_attempt_never_becomes_a_silent_full_run() -> None:
+    async with digdag() as stand:
+        failed = await stand.engine.describe(await stand.run("release"))
+
+        with pytest.raises(NotFound):
+            await stand.engine.resume(ExecutionRef(CONNECTION, "999"), failed.points[0], "req-1-1", boot_time() + 5)
+
+    assert stand.puts == []
+
+
+async def test_a_point_of_somebody_else_is_refused_before_any_call() -> None:
+    async with digdag() as stand:
+        failed = await stand.run("release")
+
+        with pytest.raises(Unsupported):
+            await stand.engine.resume(failed, ResumePoint("from", "x", "x"), "req-1-1", boot_time() + 5)
+
+    assert stand.puts == []
+
+
+# ---- revisions ------------------------------------------------------------------------------------
+
+
+async def test_the_same_revision_runs_and_the_newest_where_that_is_the_policy() -> None:
+    async with digdag() as stand:
+        failed = await stand.run("release")
+        stand.simulator.push("lab", {"release": "+build:\n  echo>: new\n+deploy:\n  echo>: repaired\n"})
+        latest = stand.another_engine(revision="latest")
+
+        same, newest = await stand.engine.describe(failed), await latest.describe(failed)
+        receipt = await latest.resume(failed, newest.points[0], "req-1-1", boot_time() + 5)
+        attempt = await stand.ended(receipt.ref)
+        await latest.aclose()
+
+    assert (same.labels["Revision"], newest.labels["Revision"]) == (
+        "the one that failed (workflow 5)",
+        "the newest (workflow 10)",
+    )
+    assert "though its code may have changed" in newest.points[0].sentence
+    assert same.inputs != newest.inputs
+    assert (attempt.success, attempt.ran) == (True, {"+release+deploy"})
+
+
+async def test_a_workflow_that_the_newest_revision_lacks_has_no_points() -> None:
+    async with digdag(revision="latest") as stand:
+        failed = await stand.run("release")
+        stand.simulator.push("lab", {"slow": "+a:\n  echo>: a\n"})
+
+        execution = await stand.engine.describe(failed)
+
+    assert (execution.points, execution.no_points) == ((), "The newest revision of lab has no workflow release.")
+
+
+async def test_a_deleted_project_refuses_the_resume_in_its_own_words() -> None:
+    async with digdag() as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        stand.simulator.world.projects[1].deleted_at = stand.simulator.world.clock()
+
+        with pytest.raises(NotResumable, match="already deleted"):
+            await stand.resume(execution, execution.points[0])
+
+
+async def test_params_of_a_megabyte_are_sent_again_and_kept_out_of_the_description() -> None:
+    async with digdag() as stand:
+        params = {"break_right": True, "rows": "x" * 1_000_000}
+        execution = await stand.engine.describe(await stand.run("resume_demo", params))
+
+        receipt = await stand.resume(execution, execution.points[0])
+
+        assert stand.attempt(receipt.ref).params == params
+        assert len(execution.inputs) < 100
+
+
+# ---- credentials and flavours -------------------------------------------------------------------------
+
+
+async def test_a_wrong_password_is_forbidden_and_not_quoted() -> None:
+    async with digdag(token="bot:another-secret") as stand:
+        with pytest.raises(Forbidden) as raised:
+            await stand.engine.describe(ExecutionRef(CONNECTION, "1"))
+
+    coded = base64.b64encode(b"bot:another-secret").decode()
+    assert "another-secret" not in str(raised.value)
+    assert coded not in str(raised.value)
+
+
+async def test_a_500_page_for_a_wrong_kind_of_key_is_a_sentence_without_the_page() -> None:
+    async with digdag(token=KEY) as stand:
+        with pytest.raises(Forbidden, match="wrong kind") as checked:
+            await stand.engine.check()
+        with pytest.raises(NotSent) as described:
+            await stand.engine.describe(ExecutionRef(CONNECTION, "1"))
+
+    for error in (checked, described):
+        assert "<" not in str(error.value)
+        assert KEY not in str(error.value)
+
+
+async def test_treasure_data_gets_its_key_and_may_queue() -> None:
+    async with digdag(Flavour.TD, attempts=1) as stand:
+        execution = await stand.engine.describe(await stand.run("release"))
+        stand.simulator.pace.hold()
+        await stand.start("slow", {"pause": "1ms"})
+
+        receipt = await stand.resume(execution, execution.points[0])
+        queued = await stand.engine.describe(receipt.ref)
+        stand.simulator.pace.release()
+        attempt = await stand.ended(receipt.ref)
+
+    assert queued.status is ExecutionStatus.WAITING
+    assert stand.puts[-1]["allowQueueing"] is True
+    assert attempt.is_done
+
+
+async def test_a_bad_key_of_treasure_data_is_forbidden_also_without_json() -> None:
+    async with digdag(Flavour.TD, token="1/wrong") as stand:
+        with pytest.raises(Forbidden):
+            await stand.engine.check()
+        stand.simulator.script(Fault(FaultKind.REFUSE, "GET", status=401, body="denied", media_type="text/plain"))
+        with pytest.raises(Forbidden):
+            await stand.engine.check()
+
+
+async def test_the_check_says_who_we_are() -> None:
+    async with digdag() as stand, digdag(Flavour.TD) as hosted:
+        assert (await stand.engine.check()).endswith(", as bot.")
+        assert (await hosted.engine.check()).startswith("Treasure Data Workflow at 127.0.0.1")
+
+
+async def test_a_server_that_is_not_there_was_not_reached() -> None:
+    engine = Digdag(CONNECTION, DigdagSettings(base_url="http://127.0.0.1:9"), Unlimited())
+
+    with pytest.raises(NotSent, match="cannot be reached"):
+        await engine.describe(ExecutionRef(CONNECTION, "1"))
+    await engine.aclose()
