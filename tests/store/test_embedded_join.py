@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 
 from bot.store.account import EmbeddedError
-from bot.store.data_folder import announce, is_held, wait, withdraw
+from bot.store.data_folder import DataFolderInUse, announce, is_held, wait, withdraw
 from bot.store.embedded import Embedded, attach, open_database
 from tests.store.servers import Owner, ask, owning
 
@@ -190,8 +190,11 @@ def test_a_start_waits_for_one_command_that_holds_the_folder(folder: Path) -> No
     with owning(folder / "db", passing=True) as owner:
         server = Embedded(folder / "db")
         starting = Thread(server.start)
-        owner.end()
+        with pytest.raises(DataFolderInUse, match=f"in use by process {owner.process.pid} for one command$"):
+            Embedded(folder / "db", passing=True).start()  # which looks as long as the other would without waiting
+        assert starting.is_alive()
 
+        owner.end()
         starting.result()
 
     assert ask(server, "SELECT 1") == 1
