@@ -104,7 +104,7 @@ class Chat:
             return
         self.check_content(body)
         if body.get("replace_original") and original:
-            self._state.edit_message(original, body)
+            self._state.edit_message(original, {"text": body.get("text", ""), "blocks": body.get("blocks", [])})
         else:
             self.answer(ticket.user, self._cast.channels[ticket.channel], body)
 

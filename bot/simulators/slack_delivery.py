@@ -64,15 +64,23 @@ class Deliveries:
         self.acks: list[Ack] = []
         self._state = state
         self._secret = secret
-        # A connection per delivery: none is left over when the bot or the test ends.
-        self._given = http is not None
-        self._http = http or httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0))
+        self._http = http
+        self._own: httpx.AsyncClient | None = None
         self._undelivered: list[tuple[Sent, int, str]] = []
 
     async def close(self) -> None:
         """Ends the client, if it is our own."""
-        if not self._given:
-            await self._http.aclose()
+        if self._own:
+            await self._own.aclose()
+            self._own = None
+
+    def _client(self) -> httpx.AsyncClient:
+        if self._http:
+            return self._http
+        if self._own is None:
+            # A connection per delivery: none is left over when the bot or the test ends.
+            self._own = httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0))
+        return self._own
 
     async def form(self, fields: dict[str, str]) -> Ack:
         """Delivers a slash command."""
@@ -134,7 +142,7 @@ class Deliveries:
         since = time.monotonic()
         try:
             async with asyncio.timeout(self.deadline_s):
-                got = await self._http.post(
+                got = await self._client().post(
                     self.bot_url + "/slack/events", content=sent.content, headers=sent.headers, timeout=None
                 )
         except TimeoutError:

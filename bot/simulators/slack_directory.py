@@ -23,7 +23,6 @@ class Directory:
 
     def methods(self) -> dict[str, Method]:
         """The rows of the table."""
-        team = {"team_id": Kind.TEXT}
         disabled = {"include_disabled": Kind.FLAG}
         listed = {"types": Kind.TEXT, "exclude_archived": Kind.FLAG}
         counted = {"include_count": Kind.FLAG, "include_users": Kind.FLAG}
@@ -32,14 +31,14 @@ class Directory:
             "auth.test": Method(self._auth_test, SPECIAL),
             "team.info": Method(self._team_info, TIER_3, ("team:read",), {}, {"team": Kind.TEXT}),
             "users.info": Method(self._users_info, TIER_4, ("users:read",), {"user": Kind.TEXT}, {"include_locale": Kind.FLAG}),
-            "users.list": Method(self._users_list, TIER_2, ("users:read",), {}, _PAGED | team | {"include_locale": Kind.FLAG}),
-            "usergroups.list": Method(self._groups_list, TIER_2, ("usergroups:read",), {}, disabled | counted | team),
-            "usergroups.users.list": Method(self._group_users, TIER_2, ("usergroups:read",), group, disabled | team),
+            "users.list": Method(self._users_list, TIER_2, ("users:read",), {}, _PAGED | {"include_locale": Kind.FLAG}),
+            "usergroups.list": Method(self._groups_list, TIER_2, ("usergroups:read",), {}, disabled | counted),
+            "usergroups.users.list": Method(self._group_users, TIER_2, ("usergroups:read",), group, disabled),
             "conversations.info": Method(
                 self._channel_info, TIER_3, _READ, channel, {"include_num_members": Kind.FLAG, "include_locale": Kind.FLAG}
             ),
             "conversations.members": Method(self._channel_members, TIER_4, _READ, channel, _PAGED),
-            "conversations.list": Method(self._channels_list, TIER_2, _READ, {}, _PAGED | team | listed),
+            "conversations.list": Method(self._channels_list, TIER_2, _READ, {}, _PAGED | listed),
             "conversations.open": Method(
                 self._channel_open, TIER_3, ("im:write",), {"users": Kind.TEXT}, {"return_im": Kind.FLAG}
             ),

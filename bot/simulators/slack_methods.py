@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from bot.simulators.slack_limits import Pace
 from bot.simulators.slack_state import ApiError, Call, SlackState
@@ -48,6 +48,10 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+EVERYWHERE: Final = {"team_id": Kind.TEXT}
+"""The client Bolt hands to listeners names its workspace in every call; Slack heeds it with organisation tokens only."""
+
+
 class WebApi:
     """Runs calls through the table and logs them."""
 
@@ -84,7 +88,7 @@ class WebApi:
         return Reply({"ok": True} | method.act(given))
 
     def _decoded(self, name: str, method: Method, args: Args) -> Args:
-        known = {**method.required, **method.optional}
+        known = {**EVERYWHERE, **method.required, **method.optional}
         wrong = [f"[ERROR] invalid additional property: {arg}" for arg in args if arg not in known]
         wrong += [f"[ERROR] missing required field: {arg}" for arg in method.required if args.get(arg) in (None, "")]
         given = {}
