@@ -33,7 +33,7 @@ class Rendered:
 
 def escape(text: str) -> str:
     """Text of others inside our own mrkdwn or fallback: it makes no mention and no link."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def fallback(*sentences: str) -> str:

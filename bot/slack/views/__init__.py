@@ -13,7 +13,7 @@ from bot.slack.views.storm import storm
 __all__ = ["Rendered", "render", "render_home", "render_modal"]
 
 
-def render(shown: Shown) -> Rendered:  # noqa: PLR0911 — one return per kind of message
+def render(shown: Shown) -> Rendered:
     """A message: its blocks, and its text for notifications and screen readers."""
     match shown:
         case Card():

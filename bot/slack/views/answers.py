@@ -1,5 +1,6 @@
 """Private answers: a sentence with what can be chosen next, a list, an audit trail."""
 
+from bot.domain.execution import Action
 from bot.domain.incident import Incident
 from bot.domain.messages import Answer, Line, Listing, Tone, Trail, TrailEntry
 from bot.domain.request import Request
@@ -119,7 +120,7 @@ def summary(line: Line, limit: int) -> str:
 
 def _request_summary(request: Request, limit: int) -> str:
     start = f"{title_of(request)}: {request.label}, {VERBS[request.action]} "
-    end = f" from {shorten(request.point.label, 60)}"
+    end = "" if request.action is Action.START else f" from {shorten(request.point.label, 60)}"
     if request.execution_id:
         end += f" · {request.execution_id} on {request.connection}"
     return start + shorten(subject_of(request), max(limit - len(start) - len(end), 10)) + end

@@ -33,9 +33,10 @@ from bot.slack.blocks import (
     words,
 )
 from bot.slack.views.controls import Control, More, choice_value, handle_of, points_mark
-from bot.slack.views.phrases import VERBS, execution, name_of, progress, standing, who
+from bot.slack.views.phrases import VERBS, execution, name_of, progress, standing, who, with_reason
 
-ERROR, ROOM = 2900, 400  # the longest error, and what is left free of Slack's sum
+ERROR, LEAST = 2900, 600  # the longest error, and what it gets however long the rest is
+ROOM = 400  # left free of Slack's sum
 
 
 def card(shown: Card) -> Rendered:
@@ -44,15 +45,20 @@ def card(shown: Card) -> Rendered:
     at = f"{incident.label}-v{incident.version}-{request.version if request else 0}"
     head = header(f"{standing(incident, request)}: {name_of(incident)}", f"{at}-head")
     rest = [*_small_print(incident, at), *_request(request, at), *_controls(shown, at)]
-    facts = _facts(shown)
-    error = _error(incident)
-    parts = [lines(*facts)]
-    if error:
-        room = MESSAGE_TEXT - ROOM - text_length([head, parts, rest])
-        parts.append(preformatted(error, max(min(ERROR, room), 1)))
-    if remarks := _remarks(shown):
-        parts.append(lines(*[[words(remark, limit=400)] for remark in remarks]))
+    parts = [lines(*_facts(shown))]
+    room = MESSAGE_TEXT - ROOM - text_length([head, parts, rest])
+    below = _below(_remarks(shown), room)
+    if error := _error(incident):
+        parts.append(preformatted(error, max(min(ERROR, room - text_length(below)), LEAST // 2)))
+    parts += below
     return Rendered(_fallback(incident, request), [head, rich(parts, f"{at}-facts"), *rest])
+
+
+def _below(remarks: list[str], room: int) -> list[Element]:
+    if not remarks:
+        return []
+    limit = max(min(400, (room - LEAST) // len(remarks)), 80)
+    return [lines(*[[words(remark, limit=limit)] for remark in remarks])]
 
 
 def stages_need_form(points: tuple[ResumePoint, ...]) -> bool:
@@ -134,9 +140,15 @@ def _request(request: Request | None, at: str) -> list[Block]:
         words(f" asked to {VERBS[request.action]} from "),
         words(request.point.label, limit=300, bold=True),
         words(f" ({request.label}): "),
-        words(progress(request), limit=1200),
+        *_standing(request),
     ]
     return [rich([lines(asked)], f"{at}-request")]
+
+
+def _standing(request: Request) -> list[Element]:
+    if request.state is RequestState.REJECTED and request.decisions:
+        return [words("rejected by "), person(request.decisions[-1].actor), words(with_reason("", request.outcome), limit=1000)]
+    return [words(progress(request), limit=1200)]
 
 
 def _controls(shown: Card, at: str) -> list[Block]:
@@ -194,6 +206,6 @@ def _fallback(incident: Incident, request: Request | None) -> str:
     if error := _error(incident):
         said.append(escape(shorten(error, 500)))
     if request:
-        verb = VERBS[request.action]
-        said.append(f"{who(request.requester)} asked to {verb} ({request.label}): {escape(shorten(progress(request), 300))}.")
+        state = escape(shorten(progress(request), 300)).rstrip(".")
+        said.append(f"{who(request.requester)} asked to {VERBS[request.action]} ({request.label}): {state}.")
     return fallback(*said)

@@ -28,6 +28,7 @@ from bot.slack.views.phrases import VERBS, execution, name_of, subject_of
 
 INPUTS = 15
 FAILURES = 500
+EXPLAINED = 10  # up to so many points the form says of each what it does
 TITLES = {Tone.INFO: "Resume", Tone.REFUSED: "Not done", Tone.TROUBLE: "Trouble", Tone.DONE: "Done"}
 
 
@@ -114,7 +115,9 @@ def _pick_point(shown: PickPoint) -> Block:
     mark = points_mark(shown.points, incident.seen.baseline if incident.seen else "")
     choice = select(options, Control.STAGE, initial, "Stage to resume from")
     blocks.append(field_of_form("Resume from", choice, f"{incident.label}-{mark}-stage"))
-    blocks.append(context([plain(shown.points[options.index(initial)].sentence, 600)], f"{incident.label}-{mark}-point"))
+    explained = shown.points if len(shown.points) <= EXPLAINED else (shown.points[options.index(initial)],)
+    told = [[words(point.label, limit=100, bold=True), words(f": {point.sentence}", limit=500)] for point in explained]
+    blocks.append(rich([lines(*told)], f"{incident.label}-{mark}-points"))
     if shown.wants_reason:
         blocks.append(_reason("Why?", "The approvers and the audit trail see it."))
     remembered = memo(handle=str(handle_of(incident)), again_of=shown.again_of)
@@ -157,19 +160,17 @@ def _start(shown: StartForm) -> Block:
 
 
 def _input(number: int, asked: StartInput) -> Block:
-    return field_of_form(
-        asked.label or asked.key,
-        _input_element(asked),
-        f"input-{number}-{asked.key}",
-        hint=asked.hint or (f"One of: {', '.join(asked.choices)}" if asked.choices else ""),
-        is_optional=not asked.is_required,
-    )
+    element = _input_element(asked)
+    is_free = element["type"] == "plain_text_input"
+    hint = asked.hint or (f"One of: {', '.join(asked.choices)}" if asked.choices and is_free else "")
+    label, block_id = asked.label or asked.key, f"input-{number}-{asked.key}"
+    return field_of_form(label, element, block_id, hint=hint, is_optional=not asked.is_required)
 
 
 def _input_element(asked: StartInput) -> Element:
     choices = list(dict.fromkeys(choice for choice in asked.choices if choice))
-    if asked.kind is InputKind.CHOICE and choices and max(map(len, choices)) <= LABEL and len(choices) <= OPTIONS * OPTIONS:
-        options = [option(choice, choice) for choice in choices]
+    if asked.kind is InputKind.CHOICE and choices and max(map(len, choices)) <= LABEL:
+        options = [option(choice, choice) for choice in choices[: OPTIONS * OPTIONS]]
         initial = options[choices.index(asked.default)] if asked.default in choices else None
         return select(options, Control.INPUT, initial, "Choose")
     if asked.kind is InputKind.NUMBER:

@@ -18,9 +18,9 @@ def storm(shown: Storm) -> Rendered:
     at = f"storm-{first}-{last}"
     said = f"🔴 {len(shown.incidents)} failures at once"
     blocks = [header(said, f"{at}-head")]
-    for incident in incidents:
+    for number, incident in enumerate(incidents):
         show = button("Show card", Control.SHOW_CARD, str(handle_of(incident)))
-        blocks.append(section(plain(_line(incident, limit), limit), f"{at}-{incident.label}", show))
+        blocks.append(section(plain(_line(incident, limit), limit), f"{at}-{number}", show))
     if missing := len(shown.incidents) - len(incidents):
         blocks.append(context([plain(f"and {missing} more; /resume list shows them")], f"{at}-more"))
     names = "; ".join(f"{escape(shorten(name_of(each), 40))} ({escape(each.execution_id)})" for each in incidents)
