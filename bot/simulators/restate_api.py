@@ -70,7 +70,7 @@ class RestateApi:
         return JSONResponse({"rows": rows})
 
     async def _deployments(self, _request: Request) -> Response:
-        return JSONResponse({"deployments": [_summary(one) for one in self._world.deployments.values()]})
+        return JSONResponse({"deployments": [_summary(self._world, one) for one in self._world.deployments.values()]})
 
     async def _deployment(self, request: Request) -> Response:
         found = self._world.deployments.get(request.path_params["id"])
@@ -81,7 +81,7 @@ class RestateApi:
             {"name": spec.name, "handlers": [{"name": spec.handler, "public": True}], "deployment_id": found.id}
             for spec in found.services.values()
         ]
-        return JSONResponse({**_summary(found), "services": services})
+        return JSONResponse({**_summary(self._world, found), "services": services})
 
     async def _version(self, request: Request) -> Response:
         return JSONResponse(
@@ -121,7 +121,7 @@ def _refuse(refused: Refused) -> Response:
     return JSONResponse({"message": str(refused), "restate_code": None}, refused.status)
 
 
-def _summary(one: Deployment) -> dict[str, object]:
+def _summary(world: World, one: Deployment) -> dict[str, object]:
     return {
         "id": one.id,
         "uri": one.endpoint,
@@ -130,7 +130,7 @@ def _summary(one: Deployment) -> dict[str, object]:
         "created_at": wire_time(one.created_at),
         "min_protocol_version": one.min_protocol,
         "max_protocol_version": one.max_protocol,
-        "services": [{"name": name, "revision": 1} for name in one.services],
+        "services": [{"name": name, "revision": world.revision(one, name)} for name in one.services],
     }
 
 

@@ -98,7 +98,7 @@ def restart_as_new(world: World, invocation_id: str, query: QueryParams) -> Done
     if not found.journal:
         raise Refused(410, f"The invocation '{found.id}' cannot be restarted because the input is not available.")
     kept = _prefix(found, last)
-    return 200, {"new_invocation_id": world.restart(found, kept, _chosen(world, found, wanted or "keep", "restart")).id}
+    return 200, {"new_invocation_id": world.restart(found, kept, _chosen(world, found, wanted or "keep", "restart as new")).id}
 
 
 VERBS: Mapping[str, Verb] = MappingProxyType(
@@ -161,11 +161,10 @@ def _find_completed(world: World, invocation_id: str) -> Invocation:
 
 
 def _chosen(world: World, found: Invocation, wanted: str, verb: str) -> Deployment:
-    name = found.spec.name
     if wanted == "latest":
-        return world.latest(name)
+        return world.latest(found.spec.name)
     deployment = world.deployments.get((found.deployment_id or "") if wanted == "keep" else wanted)
-    if deployment is None or name not in deployment.services:
+    if deployment is None:
         raise Refused(400, f"The given deployment was not found when trying to {verb} the invocation '{found.id}'.")
     return deployment
 

@@ -92,6 +92,11 @@ class World:
         self.deployments[made.id] = made
         return made
 
+    def revision(self, deployment: Deployment, service: str) -> int:
+        """How many deployments had served a service when this one was registered, itself included."""
+        served = [one.id for one in self.deployments.values() if service in one.services]
+        return served.index(deployment.id) + 1
+
     def latest(self, service: str) -> Deployment:
         """The newest deployment that serves a service."""
         return next(one for one in reversed(self.deployments.values()) if service in one.services)
@@ -247,7 +252,9 @@ class World:
         if not deployment.reachable:
             await asyncio.sleep(self._step_seconds)
             raise _Failed(Failure("the service endpoint cannot be reached", 500, "RT0010"))
-        spec = deployment.services[invocation.spec.name]
+        spec = deployment.services.get(invocation.spec.name)
+        if spec is None:  # the server lets an invocation move there all the same
+            raise _Failed(Failure("unexpected http status code: 404 Not Found", 500, "RT0012"))
         for position, step in enumerate(spec.steps):
             await self._take(invocation, deployment, position, step)
             self._look_for_orders(invocation)

@@ -51,7 +51,7 @@ class RestateLab:
         self._plans: dict[str, Mapping[str, str]] = {}
         self._folder = Path()
         self._control = Path()
-        self._http = httpx.AsyncClient(timeout=10, trust_env=False)
+        self.http = httpx.AsyncClient(timeout=10, trust_env=False)
         self.admin_url = self.ingress_url = ""
 
     async def __aenter__(self) -> Self:
@@ -83,7 +83,7 @@ class RestateLab:
         name = "Release" if workflow else service
         middle = f"/{object_key or chosen}" if name in {"Release", "Shelf"} else ""
         params = {"delay": delay} if delay else None
-        reply = await self._http.post(f"{self.ingress_url}/{name}{middle}/run/send", params=params, json={"key": chosen})
+        reply = await self.http.post(f"{self.ingress_url}/{name}{middle}/run/send", params=params, json={"key": chosen})
         reply.raise_for_status()
         return {"id": reply.json()["invocationId"], "key": chosen}
 
@@ -109,7 +109,7 @@ class RestateLab:
 
     async def query(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a query."""
-        reply = await self._http.post(f"{self.admin_url}/query", json={"query": sql}, headers={"accept": "application/json"})
+        reply = await self.http.post(f"{self.admin_url}/query", json={"query": sql}, headers={"accept": "application/json"})
         reply.raise_for_status()
         rows: list[dict[str, Any]] = reply.json()["rows"]
         return rows
@@ -174,10 +174,10 @@ class RestateLab:
         self.deployment_id = await self.deploy()
 
     async def _is_up(self, url: str) -> bool:
-        return (await self._http.get(url)).status_code == 200
+        return (await self.http.get(url)).status_code == 200
 
     async def _register(self, port: int) -> str | None:
-        reply = await self._http.post(f"{self.admin_url}/deployments", json={"uri": f"http://127.0.0.1:{port}"})
+        reply = await self.http.post(f"{self.admin_url}/deployments", json={"uri": f"http://127.0.0.1:{port}"})
         return str(reply.json()["id"]) if reply.status_code in {200, 201} else None
 
     async def _spawn(self, command: list[str], log: str, own: Mapping[str, str]) -> None:
@@ -196,6 +196,6 @@ class RestateLab:
             process.terminate()  # the server: leaves with 0 in about 0.1 s
         await asyncio.gather(*(process.wait() for process in self._processes))
         self._processes.clear()
-        await self._http.aclose()
+        await self.http.aclose()
         if not os.environ.get("LAB_KEEP"):
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.simulators.restate import RestateSimulator
 from bot.simulators.restate_door import Call, Door, FaultKind
@@ -150,51 +149,63 @@ class RealWorld:
 class Forward:
     """An ASGI app that hands every request to another server, header for header."""
 
-    def __init__(self, base_url: str) -> None:
-        self._base_url = base_url
-        self._http = httpx.AsyncClient(timeout=10, trust_env=False)
+    def __init__(self, lab: RestateLab) -> None:
+        self._lab = lab
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as the other server does."""
         request = Request(scope, receive)
         path = scope["raw_path"].decode() + (f"?{request.url.query}" if request.url.query else "")
         kept = [(name, value) for name, value in request.headers.items() if name not in {"host", "content-length"}]
-        sent = self._http.build_request(
-            request.method, self._base_url + path, headers=kept, content=await request.body() or None
+        http = self._lab.http
+        sent = http.build_request(
+            request.method, self._lab.admin_url + path, headers=kept, content=await request.body() or None
         )
         if "accept" not in request.headers:
             del sent.headers["accept"]
-        answer = await self._http.send(sent)
+        answer = await http.send(sent)
         names = {"content-type", "allow", "retry-after"}
         headers = {name: value for name, value in answer.headers.items() if name in names}
         await Response(answer.content, answer.status_code, headers)(scope, receive, send)
 
-    async def aclose(self) -> None:
-        """Close connections."""
-        await self._http.aclose()
+
+class Stage:
+    """One served address for many tests, since it takes a server longer to stop than most tests to run."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+        self.url = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request to the app whose turn it is."""
+        if self.app is not None:
+            await self.app(scope, receive, send)
 
 
 @asynccontextmanager
-async def simulated_world(token: str | None = None) -> AsyncIterator[SimulatedWorld]:
-    """A fresh simulator, served."""
-    simulator = RestateSimulator(token=token, slow_seconds=0.3)
-    async with serve(simulator) as admin_url:
-        try:
-            yield SimulatedWorld(simulator, admin_url)
-        finally:
-            await simulator.aclose()
+async def open_stage() -> AsyncIterator[Stage]:
+    """A served stage."""
+    stage = Stage()
+    async with serve(stage) as stage.url:
+        yield stage
 
 
 @asynccontextmanager
-async def door_to(lab: RestateLab, token: str | None = None) -> AsyncIterator[RealWorld]:
-    """A fresh door in front of a running server."""
-    forward = Forward(lab.admin_url)
-    door = Door(forward, token, lambda: None)
-    async with serve(door) as admin_url:
-        try:
-            yield RealWorld(lab, door, admin_url)
-        finally:
-            await forward.aclose()
+async def simulated_world(stage: Stage, token: str | None = None) -> AsyncIterator[SimulatedWorld]:
+    """A fresh simulator on the stage."""
+    stage.app = simulator = RestateSimulator(token=token, slow_seconds=0.3, retry_seconds=0.01)
+    try:
+        yield SimulatedWorld(simulator, stage.url)
+    finally:
+        await simulator.aclose()
+
+
+@asynccontextmanager
+async def door_to(lab: RestateLab, stage: Stage, token: str | None = None) -> AsyncIterator[RealWorld]:
+    """A fresh door on the stage, in front of a running server."""
+    forward = Forward(lab)
+    stage.app = door = Door(forward, token, lambda: None)
+    yield RealWorld(lab, door, stage.url)
 
 
 def server_or_skip(find: Callable[[], str | None] = find_server) -> str:

@@ -7,8 +7,17 @@ from typing import Any
 import httpx
 import pytest
 
+from bot.simulators.restate_model import ServiceSpec
 from tests.restate_lab.lab import RestateLab
-from tests.restate_lab.worlds import RestateWorld, SimulatedWorld, door_to, server_or_skip, simulated_world
+from tests.restate_lab.worlds import (
+    RestateWorld,
+    SimulatedWorld,
+    Stage,
+    door_to,
+    open_stage,
+    server_or_skip,
+    simulated_world,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -25,20 +34,26 @@ async def lab(request: pytest.FixtureRequest) -> AsyncIterator[RestateLab | None
         yield running
 
 
+@pytest.fixture(scope="module")
+async def stage() -> AsyncIterator[Stage]:
+    async with open_stage() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def http(stage: Stage) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=stage.url, trust_env=False) as client:
+        yield client
+
+
 @pytest.fixture
-async def world(lab: RestateLab | None) -> AsyncIterator[RestateWorld]:
+async def world(lab: RestateLab | None, stage: Stage) -> AsyncIterator[RestateWorld]:
     if lab is None:
-        async with simulated_world() as simulated:
+        async with simulated_world(stage) as simulated:
             yield simulated
     else:
-        async with door_to(lab) as real:
+        async with door_to(lab, stage) as real:
             yield real
-
-
-@pytest.fixture
-async def http(world: RestateWorld) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=world.admin_url, trust_env=False) as client:
-        yield client
 
 
 async def act(http: httpx.AsyncClient, invocation_id: str, verb: str, **params: Any) -> httpx.Response:
@@ -520,8 +535,8 @@ async def test_a_cut_call_does_nothing_and_a_lost_one_has_acted(world: RestateWo
     await world.wait_status(run["id"], "completed")
 
 
-async def test_a_proxy_in_front_wants_its_token() -> None:
-    async with simulated_world(token="secret") as world, httpx.AsyncClient(base_url=world.admin_url) as http:
+async def test_a_proxy_in_front_wants_its_token(stage: Stage, http: httpx.AsyncClient) -> None:
+    async with simulated_world(stage, token="secret"):
         answers = [
             await http.get("/version", headers=headers)
             for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer secret"})
@@ -530,16 +545,16 @@ async def test_a_proxy_in_front_wants_its_token() -> None:
     assert [answer.status_code for answer in answers] == [401, 403, 200]
 
 
-async def test_partitions_that_are_starting_answer_503() -> None:
-    async with simulated_world() as world, httpx.AsyncClient(base_url=world.admin_url) as http:
+async def test_partitions_that_are_starting_answer_503(stage: Stage, http: httpx.AsyncClient) -> None:
+    async with simulated_world(stage) as world:
         world.simulator.api.is_ready = False
 
         assert (await act(http, UNKNOWN, "resume")).status_code == 503
         assert (await ask(http, "SELECT id FROM sys_deployment")).status_code == 503
 
 
-async def test_an_unreachable_service_pauses_with_nothing_pinned() -> None:
-    async with simulated_world() as world, httpx.AsyncClient(base_url=world.admin_url) as http:
+async def test_an_unreachable_service_pauses_with_nothing_pinned(stage: Stage, http: httpx.AsyncClient) -> None:
+    async with simulated_world(stage) as world:
         (deployment,) = world.simulator.deployments
         world.simulator.reach(deployment.id, is_reachable=False)
         run = await completed_or_paused(world)
@@ -560,8 +575,8 @@ async def completed_or_paused(world: SimulatedWorld) -> dict[str, str]:
     return run
 
 
-async def test_an_older_protocol_on_the_latest_deployment_is_refused() -> None:
-    async with simulated_world() as world, httpx.AsyncClient(base_url=world.admin_url) as http:
+async def test_an_older_protocol_on_the_latest_deployment_is_refused(stage: Stage, http: httpx.AsyncClient) -> None:
+    async with simulated_world(stage) as world:
         run = await paused(world)
         world.simulator.deploy(max_protocol=5)
 
@@ -571,8 +586,8 @@ async def test_an_older_protocol_on_the_latest_deployment_is_refused() -> None:
     assert "supports range 5..=5" in answer.json()["message"]
 
 
-async def test_a_waiting_retry_is_made_at_once_by_resume() -> None:
-    async with simulated_world() as world, httpx.AsyncClient(base_url=world.admin_url) as http:
+async def test_a_waiting_retry_is_made_at_once_by_resume(stage: Stage, http: httpx.AsyncClient) -> None:
+    async with simulated_world(stage) as world:
         world.simulator.world._retry_seconds = 3600
         run = await world.start(deploy="fail")
         await world.wait_status(run["id"], "backing-off")
@@ -586,3 +601,27 @@ async def test_a_waiting_retry_is_made_at_once_by_resume() -> None:
     assert (seen["retry_count"], seen["last_failure_related_command_name"]) == (1, "deploy")
     assert "next_retry_at" in seen
     assert moved.status_code == 409
+
+
+async def test_an_invocation_moved_to_a_deployment_without_its_service_fails_there(
+    stage: Stage, http: httpx.AsyncClient
+) -> None:
+    async with simulated_world(stage) as world:
+        run = await paused(world)
+        other = world.simulator.deploy([ServiceSpec("Other", ("only",))])
+
+        answer = await act(http, run["id"], "resume", deployment=other)
+        await world.wait_status(run["id"], "paused")
+        events = await world.query(f"SELECT event_json FROM sys_journal_events WHERE id = '{run['id']}'")
+
+    assert answer.status_code == 200
+    assert json.loads(events[-1]["event_json"])["last_failure"]["restate_doc_error_code"] == "RT0012"
+
+
+async def test_revisions_tell_which_deployment_is_the_latest(world: RestateWorld, http: httpx.AsyncClient) -> None:
+    new = await world.deploy()
+
+    listed = (await http.get("/deployments")).json()["deployments"]
+
+    revisions = {one["id"]: service["revision"] for one in listed for service in one["services"] if service["name"] == "Shelf"}
+    assert max(revisions, key=revisions.__getitem__) == new
