@@ -81,9 +81,8 @@ class SlackSimulator(People):
         deliveries = Deliveries(state, signing_secret, bot_url, http)
         super().__init__(state, deliveries, Answers(state, chat, views))
         self._troubles: Final = Troubles()
-        api = WebApi(
-            state, Pace(clock, enforced=pace), bot_token, scopes, {**chat.methods(), **views.methods(), **directory.methods()}
-        )
+        methods = chat.methods() | views.methods() | directory.methods()
+        api = WebApi(state, Pace(clock, enforced=pace), bot_token, scopes, methods)
         side = HttpSide(state, api, chat, self._troubles, page_url)
         page = PageApi(state, self, shortcuts, commands)
         self.cast: Final = state.cast

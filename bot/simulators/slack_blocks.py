@@ -43,6 +43,7 @@ REFUSED_TEXT: Final = 13_000
 CAREFUL_TEXT: Final = 10_000
 CAREFUL_FALLBACK: Final = 4_000
 CAREFUL_VALUE: Final = 75
+CAREFUL_ALT: Final = 255
 VIEW_BYTES: Final = 250_000
 _BROADCAST: Final = re.compile(r"<!(channel|here|everyone)[|>]")
 
@@ -189,7 +190,7 @@ def is_too_large(view: Any) -> bool:
 
 def text_length(part: Any) -> int:
     """Characters of text in all blocks together."""
-    return sum(len(text) for text in _texts(part))
+    return sum(len(text) for text in _under("text", part))
 
 
 def remarks_on_message(payload: dict[str, Any]) -> list[str]:
@@ -204,27 +205,28 @@ def remarks_on_message(payload: dict[str, Any]) -> list[str]:
         found.append(f"{total} characters of text in one message, at most {CAREFUL_TEXT}")
     if any(_BROADCAST.search(part) for part in [text, *_marked_up(blocks)]):
         found.append("mentions everybody")
-    return found + remarks_on_options(blocks)
+    return found + remarks_on_blocks(blocks)
 
 
-def remarks_on_options(blocks: list[dict[str, Any]]) -> list[str]:
-    """Option values between Slack's two published limits, of which only the smaller one is safe."""
+def remarks_on_blocks(blocks: list[dict[str, Any]]) -> list[str]:
+    """Values between two limits that are both published for them, of which only the smaller one is safe."""
     values = [option["value"] for block in blocks for element in elements_of(block) for option in options_of(element)]
-    return [
-        f"option value of {len(value)} characters, at most {CAREFUL_VALUE}" for value in values if len(value) > CAREFUL_VALUE
-    ]
+    texts = list(_under("alt_text", blocks))
+    found = [f"option value of {len(each)} characters, at most {CAREFUL_VALUE}" for each in values if len(each) > CAREFUL_VALUE]
+    return found + [f"alt_text of {len(each)} characters, at most {CAREFUL_ALT}" for each in texts if len(each) > CAREFUL_ALT]
 
 
-def _texts(part: Any) -> Iterator[str]:
+def _under(name: str, part: Any) -> Iterator[str]:
+    """The strings that stand under this name, however deep."""
     if isinstance(part, list):
         for each in part:
-            yield from _texts(each)
+            yield from _under(name, each)
     elif isinstance(part, dict):
         for key, value in part.items():
-            if key == "text" and isinstance(value, str):
+            if key == name and isinstance(value, str):
                 yield value
             else:
-                yield from _texts(value)
+                yield from _under(name, value)
 
 
 def _marked_up(part: Any) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from bot.simulators.slack_blocks import faults_in_view, is_too_large, remarks_on_options
+from bot.simulators.slack_blocks import faults_in_view, is_too_large, remarks_on_blocks
 from bot.simulators.slack_limits import TIER_4
 from bot.simulators.slack_methods import Answer, Args, Kind, Method
 from bot.simulators.slack_state import APP_ID, BOT_ID, ApiError, SlackState
@@ -145,7 +145,7 @@ class Views:
         if faults := faults_in_view(view, kind):
             self._state.broken += [f"{kind}: {fault}" for fault in faults]
             raise ApiError("invalid_arguments", *(f"[ERROR] {fault}" for fault in faults))
-        self._state.broken += [f"{kind}: {remark}" for remark in remarks_on_options(view["blocks"])]
+        self._state.broken += [f"{kind}: {remark}" for remark in remarks_on_blocks(view["blocks"])]
         everybody = [each for stack in self._state.views.values() for each in stack if each is not replaced]
         if view.get("external_id") and any(each["external_id"] == view["external_id"] for each in everybody):
             raise ApiError("duplicate_external_id")

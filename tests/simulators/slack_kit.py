@@ -163,3 +163,33 @@ def question(element: dict[str, Any], block_id: str = "why", **more: Any) -> dic
 def modal(*blocks: dict[str, Any], **more: Any) -> dict[str, Any]:
     """A modal with a submit button."""
     return {"type": "modal", "title": plain("Title"), "submit": plain("Send"), "blocks": list(blocks), **more}
+
+
+def hear(app: AsyncApp, *, answer: Any = None) -> list[dict[str, Any]]:
+    """Lets the app take every interaction, and keeps what it was told."""
+    heard: list[dict[str, Any]] = []
+
+    async def listener(ack: Any, body: dict[str, Any]) -> None:
+        heard.append(body)
+        await ack(**(answer or {}))
+
+    app.action({"type": "block_actions", "action_id": "go"})(listener)
+    app.action({"type": "block_actions", "action_id": "stage"})(listener)
+    app.action({"type": "block_actions", "action_id": "more"})(listener)
+    app.view("asked")(listener)
+    app.view_closed("asked")(listener)
+    app.shortcut("resume")(listener)
+    app.options("stage")(listener)
+    return heard
+
+
+async def card(app: AsyncApp, *elements: dict[str, Any], channel: str = OPEN) -> str:
+    """Posts a message with these elements and gives its timestamp."""
+    posted = await app.client.chat_postMessage(channel=channel, text="card", blocks=[actions(*elements)])
+    return str(posted["ts"])
+
+
+async def show(app: AsyncApp, slack: SlackSimulator, view: dict[str, Any], user: str = RITA) -> dict[str, Any]:
+    """Opens a modal of the app's in front of a person."""
+    await app.client.views_open(trigger_id=slack._state.issue_trigger(user), view=view)
+    return slack.views[user][-1]

@@ -283,6 +283,10 @@ def test_a_fault_names_its_place() -> None:
         ({"text": "x", "blocks": [section(text=mrkdwn("<!here|here>"))]}, "mentions everybody"),
         ({"text": "x", "blocks": [rich({"type": "broadcast", "range": "here"})]}, "mentions everybody"),
         ({"text": "x", "blocks": [actions(select(options=[option("v" * 76, "t")]))]}, "option value of 76"),
+        (
+            {"text": "x", "blocks": [{"type": "image", "image_url": "https://a.example/i", "alt_text": "x" * 256}]},
+            "alt_text of 256",
+        ),
     ],
 )
 def test_what_a_careful_bot_leaves_out_is_remarked(payload: dict[str, Any], remark: str) -> None:
