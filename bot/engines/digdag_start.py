@@ -42,6 +42,8 @@ class Starts:
         name = _name(key, target)
         try:
             attempts = await self._attempts_of(target)
+        except NotFound:
+            raise NotFound(f"Digdag does not know workflow {target.name} any more, or its project was deleted.") from None
         except ContractViolation as error:
             raise NotSent(f"Nothing was sent: {error}") from None
         ours = [attempt for attempt in attempts if attempt.retry_name == name and _is_time(attempt, session_time)]

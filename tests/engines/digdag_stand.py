@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.domain.execution import Execution, ExecutionRef, Receipt, ResumePoint, find_point
 from bot.engines._http import boot_time
@@ -33,6 +36,46 @@ SOME = {
 }
 
 
+class Switchboard:
+    """Many servers behind one port, each below a path of its own: a port each would cost a test 0.2 s."""
+
+    def __init__(self) -> None:
+        self.base_url = ""
+        self.apps: list[ASGIApp] = []
+
+    def add(self, app: ASGIApp) -> str:
+        """The base address of the app."""
+        self.apps.append(app)
+        return f"{self.base_url}/{len(self.apps)}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return
+        number, _, path = scope["path"].removeprefix("/").partition("/")
+        await self.apps[int(number) - 1]({**scope, "path": f"/{path}"}, receive, send)
+
+
+SWITCHBOARD = Switchboard()
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def switchboard() -> AsyncIterator[None]:
+    """The port, for as long as the tests run that import this."""
+    async with serve(SWITCHBOARD) as base_url:
+        SWITCHBOARD.base_url = base_url
+        yield
+
+
+class ShiftedClock:
+    """The time of day, and whatever a test adds to it."""
+
+    def __init__(self) -> None:
+        self.shift = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.shift
+
+
 class Unlimited:
     """A budget that is never used up."""
 
@@ -43,9 +86,12 @@ class Unlimited:
 class Stand:
     """Server and engine."""
 
-    def __init__(self, simulator: DigdagSimulator, mailbox: Mailbox, base_url: str, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, simulator: DigdagSimulator, mailbox: Mailbox, clock: ShiftedClock, base_url: str, settings: Mapping[str, Any]
+    ) -> None:
         self.simulator = simulator
         self.mailbox = mailbox
+        self.clock = clock
         self.base_url = base_url
         self.engine = self.another_engine(**settings)
         self._minutes = 0
@@ -110,8 +156,9 @@ def point_of(execution: Execution, wanted: str) -> ResumePoint:
 @asynccontextmanager
 async def digdag(flavour: Flavour = Flavour.OSS, attempts: int = 100, **settings: Any) -> AsyncIterator[Stand]:
     """A server with the workflows of the tapes and some more, and an engine with these settings."""
-    mailbox = Mailbox()
+    mailbox, clock = Mailbox(), ShiftedClock()
     simulator = DigdagSimulator(
+        clock=clock,
         flavour=flavour,
         credential=KEY if flavour is Flavour.TD else BASIC,
         notification=Notification(HOOK, {"Authorization": "Bearer local-only"}),
@@ -120,10 +167,9 @@ async def digdag(flavour: Flavour = Flavour.OSS, attempts: int = 100, **settings
         http=httpx.AsyncClient(transport=httpx.ASGITransport(mailbox)),
     )
     simulator.push("lab", workflow_texts() | SOME)
-    async with serve(simulator) as base_url:
-        stand = Stand(simulator, mailbox, base_url, settings)
-        try:
-            yield stand
-        finally:
-            await stand.engine.aclose()
-            await simulator.close()
+    stand = Stand(simulator, mailbox, clock, SWITCHBOARD.add(simulator), settings)
+    try:
+        yield stand
+    finally:
+        await stand.engine.aclose()
+        await simulator.close()

@@ -11,7 +11,7 @@ from bot.engines._http import boot_time
 from bot.engines.digdag import Digdag, DigdagSettings
 from bot.simulators.digdag_faults import Fault, FaultKind
 from bot.simulators.digdag_wire import Flavour
-from tests.engines.digdag_stand import CONNECTION, KEY, Unlimited, digdag, point_of
+from tests.engines.digdag_stand import CONNECTION, KEY, Unlimited, digdag, point_of, switchboard  # noqa: F401 — a fixture
 
 pytestmark = pytest.mark.anyio
 
