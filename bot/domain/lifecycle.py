@@ -57,7 +57,7 @@ def approve(request: Request, person: Person, approvers: Sequence[Person], now: 
 
     Raises Refusal: not allowed, not one's own, twice, too late.
     """
-    _may_still_decide(request, person, now)
+    may_still_decide(request, person, now)
     may_decide(request.rules, person, request.requester, request.channel, now)
     decision = Decision(person.actor, is_approval=True, at=now)
     missing = approvals_missing(request.rules, [*approvers, person], request.requester, request.channel, now)
@@ -68,7 +68,7 @@ def approve(request: Request, person: Person, approvers: Sequence[Person], now: 
 
 def reject(request: Request, person: Person, reason: str, now: datetime) -> Step:
     """The end of the request by one allowed reject. Raises Refusal as `approve` does; one's own request can be withdrawn."""
-    _may_still_decide(request, person, now)
+    may_still_decide(request, person, now)
     may_decide(request.rules, person, request.requester, request.channel, now)
     decision = Decision(person.actor, is_approval=False, at=now, reason=clean(reason, 1000))
     after = moved(
@@ -82,7 +82,8 @@ def reject(request: Request, person: Person, reason: str, now: datetime) -> Step
     return after, (entry(after, AuditAction.REJECTED, person.actor, now, digest=request.digest, reason=decision.reason),)
 
 
-def _may_still_decide(request: Request, person: Person, now: datetime) -> None:
+def may_still_decide(request: Request, person: Person, now: datetime) -> None:
+    """Raises Refusal when it is too late for a decision, or the person made theirs already."""
     if request.state is not RequestState.PENDING:
         raise Refusal("too_late", f"Nothing was done: {describe_state(request)}")
     if now >= request.expires_at:

@@ -1,8 +1,9 @@
 """The one cleaner that every foreign text passes, and small forms of text that appear everywhere."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -25,11 +26,24 @@ def shorten(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: max(limit - 1, 0)] + "…"
 
 
+def literal(text: str, limit: int = 500) -> str:
+    """Foreign text as a part of our own mark-up: one line, in which nothing is a mention, a link or code."""
+    line = shorten(clean(text), limit)
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("`", "'")
+
+
 def listed(words: list[str] | tuple[str, ...], conjunction: str = "and") -> str:
     """`a, b and c`."""
     if len(words) < 2:
         return "".join(words)
     return f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence: `; did you mean “…”?` where a known word is close, else a full stop."""
+    names = {each.casefold(): each for each in known}
+    near = get_close_matches(word.casefold(), names, 1)
+    return f"; did you mean “{literal(names[near[0]], 80)}”?" if near else "."
 
 
 def cleaned(value: T) -> T:

@@ -11,6 +11,7 @@ from bot.domain.execution import Action, Execution, ResumePoint
 from bot.domain.incident import Incident
 from bot.domain.policy import Person, Rules, applicable, approvals_missing, may_request, unread
 from bot.domain.request import Request, RequestState, describe_state, digest_of
+from bot.domain.text import literal
 from bot.service.core import Core
 from bot.service.unit import TIMER_QUEUE, Job, Rank, Unit, engine_queue, lane_of
 
@@ -94,7 +95,7 @@ async def request_resume(
 async def _resumable(unit: Unit, incident: Incident, again: Request | None) -> Execution:
     execution = incident.seen
     if execution is None:
-        why = f": {incident.trouble}" if incident.trouble else ""
+        why = f": {literal(incident.trouble)}" if incident.trouble else ""
         raise Refusal(
             "not_read", f"I have not been able to read this execution from its engine yet{why}. Please try again shortly."
         )
@@ -102,7 +103,7 @@ async def _resumable(unit: Unit, incident: Incident, again: Request | None) -> E
     if live is not None and (again is None or live.id != again.id):
         raise Refusal("already_asked", f"{live.label} asks for this already: {describe_state_now(live)}")
     if not execution.points:
-        raise Refusal("not_resumable", execution.no_points or "It cannot be resumed at the moment.")
+        raise Refusal("not_resumable", literal(execution.no_points) or "It cannot be resumed at the moment.")
     return execution
 
 

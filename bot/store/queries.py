@@ -1,22 +1,24 @@
 """Plain reads for what is shown and listed; nothing is locked, and lists are cut by key, never by offset."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.domain.errors import Refusal
 from bot.domain.incident import Incident, IncidentState
-from bot.domain.messages import Home, Line
+from bot.domain.messages import Home, Line, TrailEntry
 from bot.domain.policy import Person, may_decide
 from bot.domain.request import LIVE, Request, RequestState
 from bot.store.incidents import COLUMNS, incident_from
 from bot.store.messages import PARENT_SURFACES
 from bot.store.people import DirectoryRows
 from bot.store.requests import decisions_of, request_from
+from bot.store.tables import audit_entries, incidents, messages, requests
 from bot.store.tables import incident_executions as links
-from bot.store.tables import incidents, messages, requests
 
 HOME_LINES = 15
 
@@ -139,3 +141,27 @@ class SqlReadings:
             *[Line(incident=incident, link=incident.seen.link if incident.seen else "") for incident in incidents],
             *[Line(request=request) for request in requests],
         )
+
+    async def audit_of(self, key: str, value: str, limit: int) -> tuple[list[TrailEntry], int]:
+        """The newest entries about a request, incident or execution, oldest first, and how many there are."""
+        about = audit_entries.c[key] == value
+        async with self._engine.connect() as connection:
+            total = (await connection.execute(select(func.count()).select_from(audit_entries).where(about))).scalar_one()
+            newest = select(audit_entries.c.entry).where(about).order_by(audit_entries.c.id.desc()).limit(limit)
+            rows = (await connection.execute(newest)).all()
+        return [_trail_entry(json.loads(row.entry)) for row in reversed(rows)], total
+
+    async def known_executions(self, connection_name: str, ids: list[str]) -> set[str]:
+        """Those of the ids that lead to an incident."""
+        statement = select(links.c.execution_id).where(links.c.connection == connection_name, links.c.execution_id.in_(ids))
+        async with self._engine.connect() as connection:
+            return {row.execution_id for row in await connection.execute(statement)}
+
+
+SHOWN_FIRST = ("reason", "error", "missing", "point", "call", "new_execution", "seen", "note", "code")
+
+
+def _trail_entry(entry: dict[str, Any]) -> TrailEntry:
+    data = entry.get("data") or {}
+    detail = ", ".join(f"{key}: {data[key]}" for key in SHOWN_FIRST if data.get(key))
+    return TrailEntry(datetime.fromisoformat(entry["at"]), entry["actor"], entry["action"], detail)

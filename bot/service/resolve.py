@@ -1,0 +1,110 @@
+"""From what a person typed or pasted to the execution meant: asked of every engine that accepts the form, side by side."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+from bot.domain.errors import EngineError, NotFound, Refusal
+from bot.domain.execution import Execution, ExecutionRef
+from bot.domain.ports import Engine, ResolvesLinks
+from bot.domain.text import cleaned, listed, literal, nearest
+from bot.service import health
+from bot.service.core import Core
+from bot.service.incidents import follow_chain
+
+ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Executions that go by what was typed, and what kept engines from saying."""
+
+    executions: tuple[Execution, ...]
+    troubles: tuple[str, ...] = ()
+
+
+async def resolve(core: Core, argument: str) -> Found:
+    """The executions meant. Raises Refusal when nothing goes by that, with what to do instead."""
+    candidates = await _candidates(core, argument)
+    if not candidates:
+        raise Refusal("malformed", _malformed(core, argument))
+    answers = await asyncio.gather(*[_describe(core, ref) for ref in candidates], return_exceptions=True)
+    found, troubles = [], []
+    for ref, answer in zip(candidates, answers, strict=True):
+        if isinstance(answer, Execution):
+            found.append(answer)
+        elif isinstance(answer, NotFound):
+            continue
+        elif isinstance(answer, EngineError):
+            troubles.append(f"{ref.connection} could not be asked: {literal(str(answer))}")
+        else:
+            raise answer
+    if not found and not troubles:
+        where = listed([ref.connection for ref in candidates], "or")
+        said = f"No execution `{literal(argument, 100)}` is known to {where}."
+        raise Refusal("not_found", f"{said} Is it of another cluster, or too old?")
+    return Found(tuple(found), tuple(troubles))
+
+
+async def _describe(core: Core, ref: ExecutionRef) -> Execution:
+    try:
+        execution = cleaned(await follow_chain(core, ref))
+    except EngineError as error:
+        await health.failed(core, ref.connection, error)
+        raise
+    await health.answered(core, ref.connection)
+    return execution
+
+
+async def _candidates(core: Core, argument: str) -> list[ExecutionRef]:
+    if ADDRESS.match(argument):
+        return await _by_address(core, argument)
+    name, colon, rest = argument.partition(":")
+    if colon and name in core.engines:
+        execution = core.engines[name].read_argument(rest)
+        if execution is None:
+            raise Refusal("malformed", f"`{literal(rest, 100)}` is not an execution id of {name}.")
+        return [ExecutionRef(name, execution)]
+    if colon and re.fullmatch(r"[A-Za-z][\w.-]*", name):
+        near = nearest(name, core.engines)
+        raise Refusal(
+            "no_connection", f"There is no connection “{literal(name, 60)}”{near} I have {listed(sorted(core.engines), 'and')}."
+        )
+    ids = {name: engine.read_argument(argument) for name, engine in core.engines.items()}
+    return [ExecutionRef(name, execution) for name, execution in ids.items() if execution is not None]
+
+
+async def _by_address(core: Core, address: str) -> list[ExecutionRef]:
+    found = []
+    for name, engine in core.engines.items():
+        execution = engine.read_argument(address) or await _session(engine, address)
+        if execution is not None:
+            found.append(ExecutionRef(name, execution))
+    if not found:
+        raise Refusal(
+            "unknown_host",
+            "That address leads to no execution of a connection I have. I follow only addresses of configured engines"
+            f" ({listed(sorted(core.engines)) or 'none yet'}); paste the execution's id instead.",
+        )
+    return found
+
+
+async def _session(engine: Engine, address: str) -> str | None:
+    if not isinstance(engine, ResolvesLinks):
+        return None
+    try:
+        return await engine.resolve_argument(address)
+    except NotFound as error:
+        raise Refusal("not_found", literal(str(error))) from None
+    except EngineError as error:
+        raise Refusal(
+            "engine_down", f"The engine of that address could not be asked: {literal(str(error))}. Please try again."
+        ) from None
+
+
+def _malformed(core: Core, argument: str) -> str:
+    if not core.engines:
+        return "No engine is connected yet: an administrator adds a connection to the configuration."
+    names = listed(sorted(core.engines), "or")
+    said = f"`{literal(argument, 100)}` is no execution id that {names} would know."
+    return f"{said} Copy it from the engine, or paste its address."
