@@ -133,7 +133,7 @@ def _start(typed: str) -> Order:
     if whole.casefold() in {"help", "?", "-h", "--help"}:
         return Help()
     found = _START.fullmatch(whole)
-    if found is None or not found["name"].strip():
+    if found is None or not found["name"].strip() or whole.endswith((":", "/")):
         raise Refusal(
             "no_name",
             "`/start` wants a name: `/start Deploy` or, where several connections have it, `/start prod:Shop/Deploy`"

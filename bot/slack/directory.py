@@ -1,0 +1,89 @@
+"""The People port over Slack's Web API: what a person is to our workspace, and who is in groups and channels."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain.errors import ChatUnavailable
+from bot.domain.policy import PersonKind
+from bot.slack.api import TIMEOUT, answer_of
+
+M = TypeVar("M", bound=BaseModel)
+
+PAGE, PAGES = 200, 500
+_SLACKBOT = "USLACKBOT"  # Slack does not mark it as a bot
+
+
+class _Profile(BaseModel):
+    id: str
+    team_id: str | None = None
+    deleted: bool = False
+    is_bot: bool = False
+    is_restricted: bool = False
+    is_ultra_restricted: bool = False
+    is_stranger: bool = False
+
+
+class _UserAnswer(BaseModel):
+    user: _Profile
+
+
+class _GroupAnswer(BaseModel):
+    users: list[str]
+
+
+class _Metadata(BaseModel):
+    next_cursor: str = ""
+
+
+class _MembersAnswer(BaseModel):
+    members: list[str]
+    response_metadata: _Metadata | None = None
+
+
+class SlackPeople:
+    """Reads people of the workspace `team`; nothing is kept here."""
+
+    def __init__(self, client: AsyncWebClient, team: str, timeout: float = TIMEOUT) -> None:
+        self._client = client
+        self._team = team
+        self._timeout = timeout
+
+    async def kind_of(self, user: str) -> PersonKind:
+        """What a person is to our workspace; ChatRefused with the code `user_not_found` for nobody."""
+        answer = await answer_of("users.info", self._client.users_info(user=user), self._timeout)
+        profile = _read(_UserAnswer, answer).user
+        if profile.is_stranger or profile.team_id != self._team:
+            return PersonKind.FOREIGN
+        if profile.deleted:
+            return PersonKind.DEACTIVATED
+        if profile.is_bot or profile.id == _SLACKBOT:
+            return PersonKind.BOT
+        return PersonKind.GUEST if profile.is_restricted or profile.is_ultra_restricted else PersonKind.MEMBER
+
+    async def members_of_group(self, group: str) -> frozenset[str]:
+        """User ids of a user group."""
+        call = self._client.usergroups_users_list(usergroup=group)
+        return frozenset(_read(_GroupAnswer, await answer_of("usergroups.users.list", call, self._timeout)).users)
+
+    async def members_of_channel(self, channel: str) -> frozenset[str]:
+        """User ids of a channel's members; all pages or an error, never a part."""
+        members: set[str] = set()
+        cursor = ""
+        for _ in range(PAGES):
+            call = self._client.conversations_members(channel=channel, limit=PAGE, cursor=cursor or None)
+            page = _read(_MembersAnswer, await answer_of("conversations.members", call, self._timeout))
+            members.update(page.members)
+            cursor = page.response_metadata.next_cursor if page.response_metadata else ""
+            if not cursor:
+                return frozenset(members)
+        raise ChatUnavailable("too_many_pages", "Slack's list of the channel's members has no end.")
+
+
+def _read(model: type[M], answer: Mapping[str, Any]) -> M:
+    try:
+        return model.model_validate(answer)
+    except ValidationError:
+        raise ChatUnavailable("unreadable_answer", "Slack's answer about people cannot be read.") from None
