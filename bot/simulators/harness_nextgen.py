@@ -97,6 +97,7 @@ class NextGenSimulator:
             ("GET", f"{execution}/v2/{{execution}}", self._details),
             ("GET", f"{execution}/canRetry/{{execution}}", self._can_retry),
             ("GET", f"{execution}/{{execution}}/inputsetV2", self._inputs),
+            ("GET", f"{execution}/{{execution}}/notes", self._notes),
             ("POST", f"{execution}/summary", self._list),
             ("POST", f"{execution}/executionSummary", self._list),
             ("POST", f"{execution}/url", self._link),
@@ -187,6 +188,11 @@ class NextGenSimulator:
         run = self._run(request, request.path_params["execution"], status=400)
         self._allow(request, "view", run.pipeline.identifier)
         return success({"inputSetYaml": run.inputs, "inputSetTemplateYaml": run.pipeline.template})
+
+    async def _notes(self, request: Request) -> Response:
+        run = self._run(request, request.path_params["execution"])
+        self._allow(request, "view", run.pipeline.identifier)
+        return success({"notes": run.notes})
 
     async def _retry_stages(self, request: Request) -> Response:
         pipeline = request.query_params.get("pipelineIdentifier")

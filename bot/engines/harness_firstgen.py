@@ -1,0 +1,257 @@
+"""Harness FirstGen: resuming makes a new execution from a named stage on, and everything after it runs again.
+
+describe   execution → stages → points, never past the group that failed
+resume     resumeExecution once, the name quoted as the literal it is → the new execution's id
+evidence   executions of the pipeline since → exactly one by an API key?
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from bot.domain.errors import ContractViolation, Forbidden, NotFound, OutcomeUnknown
+from bot.domain.execution import (
+    Evidence,
+    Execution,
+    ExecutionRef,
+    FailureNotice,
+    Finding,
+    Receipt,
+    ResumePoint,
+    StartTarget,
+)
+from bot.domain.ports import Throttle
+from bot.engines._harness_links import Links, at, is_id, typed_id
+from bot.engines.harness_firstgen_api import GraphQL
+from bot.engines.harness_firstgen_start import Starts
+from bot.engines.harness_firstgen_view import PointKey, describe_execution
+from bot.engines.harness_firstgen_wire import (
+    APPLICATIONS,
+    DESCRIBE,
+    EXECUTIONS,
+    MOST_APPLICATIONS,
+    RESUMABLE,
+    RESUME,
+    EntitiesBody,
+    ExecutionBody,
+    ExecutionsBody,
+    NoticeBody,
+    executions_of,
+    quoted,
+)
+
+OVERLAP = timedelta(minutes=5)
+STANDING = timedelta(days=30)
+
+
+class HarnessFirstgen:
+    """One account of Harness FirstGen."""
+
+    kind = "harness_firstgen"
+    features: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "resume": "yes",
+            "choose a stage": "yes",
+            "only the failed members of a parallel group": "FirstGen runs all members of the group again",
+            "follow the new execution": "yes",
+            "refuse a resume of an execution that was resumed elsewhere": "FirstGen shows no chain; it refuses by itself",
+            "tell what became of a lost call": "only that it probably happened: FirstGen keeps no name of a resume call",
+            "notices": "yes",
+            "poll": "yes",
+            "start": "yes",
+            "environment": "only where every stage takes it from a variable",
+            "restart from an earlier step": "resuming from an earlier stage does that",
+            "kill": "not offered",
+        }
+    )
+
+    class Settings(BaseModel):
+        """What a connection of this kind sets."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        base_url: str = Field(pattern=r"^https?://[^\s/]+(/gateway)?/?$")
+        account: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+        ui_url: str = Field("", pattern=r"^(https?://\S+)?$")  # where people look, if not at base_url
+        token: SecretStr | None = None
+
+    def __init__(self, connection: str, settings: Settings, throttle: Throttle) -> None:
+        token = settings.token.get_secret_value() if settings.token else ""
+        self._connection = connection
+        self._account = settings.account
+        self._api = GraphQL(connection, settings.base_url, settings.account, token, throttle)
+        self._links = Links(settings.base_url, settings.ui_url)
+        self._starts = Starts(connection, settings.account, self._api, self._links)
+
+    async def describe(self, ref: ExecutionRef) -> Execution:
+        """The execution as it stands now."""
+        body = await self._execution(ref)
+        return describe_execution(ref, body, self._link(body))
+
+    async def resume(self, ref: ExecutionRef, point: ResumePoint, key: str, send_before: float) -> Receipt:
+        """Make the one call."""
+        of = PointKey.read(point.key)
+        given = {
+            "clientMutationId": key,
+            "applicationId": of.application,
+            "pipelineExecutionId": ref.id,
+            "pipelineStageName": quoted(of.stage),
+        }
+        reply = await self._api.send(RESUME, {"input": given}, send_before)
+        payload = reply.data.get("resumeExecution")
+        complaint = reply.complaint("resumeExecution")
+        if payload is None and complaint is not None:
+            raise self._api.refused(complaint)
+        if payload is None:
+            # 2.1 of the contract: the server may have resumed it and thrown the answer away.
+            raise OutcomeUnknown(f"{self._connection} answered with nothing: the resume may have happened.")
+        new = self._api.read(ExecutionBody, payload.get("execution") or {})
+        return Receipt(ExecutionRef(self._connection, new.id))
+
+    async def evidence(self, ref: ExecutionRef, baseline: str, key: str) -> Evidence:
+        """Executions of the same pipeline since it ended, set off by an API key and with the same notes."""
+        old = await self._execution(ref)
+        if old.pipeline is None or old.application is None:
+            return Evidence(Finding.UNCLEAR, "Harness does not show which pipeline it belongs to.")
+        filters: list[Mapping[str, object]] = [
+            {"applicationId": old.application.id},
+            {"pipeline": {"operator": "EQUALS", "values": [old.pipeline.id]}},
+            {"creationTime": {"operator": "AFTER", "value": str(old.ended_at or old.created_at or 0)}},
+        ]
+        newer = [
+            one
+            for one in await self._executions(filters, 50)
+            if one.cause and one.cause.kind == "ExecutedByAPIKey" and (one.notes or "") == (old.notes or "")
+        ]
+        if len(newer) == 1:
+            new = ExecutionRef(self._connection, newer[0].id)
+            sentence = f"Exactly one newer execution of the pipeline was set off by an API key: {new.id}."
+            return Evidence(Finding.HAPPENED, sentence, new, is_probable=True)
+        count = f"{len(newer)} newer executions" if newer else "No newer execution"
+        return Evidence(Finding.UNCLEAR, f"{count} of the pipeline set off by an API key; FirstGen shows no more.")
+
+    async def read_notice(self, body: bytes, headers: Mapping[str, str]) -> Sequence[FailureNotice]:
+        """What an event rule tells; rules know no "failed only", so ends of other kinds are of no interest."""
+        try:
+            notice = NoticeBody.model_validate_json(body)
+        except ValidationError:
+            raise ContractViolation("This is not an event of Harness FirstGen.") from None
+        told = notice.data
+        is_inner = told.workflow_execution is not None and told.pipeline_execution not in {None, told.workflow_execution}
+        if notice.event not in {"pipeline_end", "workflow_end"} or told.status not in RESUMABLE or is_inner:
+            return ()
+        target = told.pipeline_execution or told.workflow_execution
+        execution = told.execution or (target.id if target else "")
+        if not is_id(execution):
+            raise ContractViolation("The event names no execution.")
+        name = told.pipeline or told.workflow
+        return (
+            FailureNotice(
+                ref=ExecutionRef(self._connection, execution),
+                key=execution,
+                name=name.name if name else "",
+                at=at(told.completed_at),
+            ),
+        )
+
+    def read_argument(self, text: str) -> str | None:
+        """An id, or an address of an execution in this account."""
+        page = self._links.page(text)
+        if page is None:
+            return typed_id(text)
+        execution = page.after("pipeline-execution") or page.after("executions")
+        is_ours = not page.is_nextgen and page.after("account") == self._account
+        return execution if is_ours and execution is not None and is_id(execution) else None
+
+    async def check(self) -> str:
+        """Who we are there."""
+        reply = await self._api.ask(APPLICATIONS, {"limit": 1})
+        listed = reply.data.get("applications")
+        if listed is None:
+            complaint = reply.complaint("applications")
+            raise Forbidden(self._api.sentence("shows no applications", complaint.text if complaint else "no reason given"))
+        total = (listed.get("pageInfo") or {}).get("total")
+        return f"Account {self._account} of Harness FirstGen; {total} applications can be seen."
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._api.aclose()
+
+    async def find_failures(self, since: datetime | None, limit: int = 200) -> Sequence[FailureNotice]:
+        """Executions that ended badly; of all standing ones, the newest of each pipeline."""
+        after = since - OVERLAP if since else datetime.now(UTC) - STANDING
+        filters: list[Mapping[str, object]] = [
+            {"status": {"operator": "IN", "values": list(RESUMABLE)}},
+            {"endTime": {"operator": "AFTER", "value": str(int(after.timestamp() * 1000))}},
+        ]
+        listed = await self._executions(filters, limit)
+        if since is None:
+            # The list shows members of a chain that were resumed since; nothing tells them apart but their age.
+            listed = list({one.target: one for one in reversed(listed)}.values())
+        listed.sort(key=lambda one: one.ended_at or 0)
+        return [
+            FailureNotice(
+                ref=ExecutionRef(self._connection, one.id),
+                key=one.id,
+                name=one.name,
+                message=one.failure or "",
+                at=at(one.ended_at),
+            )
+            for one in listed
+        ]
+
+    async def find_targets(self, application: str | None, name: str) -> Sequence[StartTarget]:
+        """Pipelines and workflows of this name."""
+        return await self._starts.find(application, name)
+
+    async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
+        """Make the one call that starts."""
+        return await self._starts.start(target, inputs, key, send_before)
+
+    async def start_evidence(self, target: StartTarget, key: str, since: datetime) -> Evidence:
+        """Whether an execution carries our key in its notes."""
+        return await self._starts.evidence(target, key, since)
+
+    async def _execution(self, ref: ExecutionRef) -> ExecutionBody:
+        if not is_id(ref.id):
+            raise NotFound(f"“{ref.id}” is no execution of Harness FirstGen.")
+        # A null without an error is what the server says after it has cleared its cache of permissions: ask again.
+        for _ in range(2):
+            reply = await self._api.ask(DESCRIBE, {"id": ref.id})
+            found, complaint = reply.data.get("execution"), reply.complaint("execution")
+            if found is not None:
+                return self._api.read(ExecutionBody, found)
+            if complaint is not None:
+                error = self._api.refused(complaint)
+                raise error if isinstance(error, NotFound | Forbidden) else ContractViolation(str(error))
+        raise ContractViolation(f"{self._connection} shows nothing of execution {ref.id}, and no reason.")
+
+    async def _executions(self, filters: Sequence[Mapping[str, object]], limit: int) -> list[ExecutionBody]:
+        reply = await self._api.ask(EXECUTIONS, {"filters": filters, "limit": limit})
+        complaint = reply.complaint("executions")
+        if complaint is not None and "Application Id filter is required" in complaint.text:
+            return await self._executions_by_application(filters, limit)
+        if complaint is not None:
+            raise ContractViolation(self._api.sentence("does not list executions", complaint.text))
+        return self._api.read(ExecutionsBody, reply.data.get("executions") or {}).nodes
+
+    async def _executions_by_application(self, filters: Sequence[Mapping[str, object]], limit: int) -> list[ExecutionBody]:
+        # A flag of the account demands the filter: then all applications are asked in one query.
+        reply = await self._api.ask(APPLICATIONS, {"limit": MOST_APPLICATIONS})
+        applications = self._api.read(EntitiesBody, reply.data.get("applications") or {}).nodes
+        if not applications:
+            return []
+        asked = {f"f{index}": [{"applicationId": one.id}, *filters] for index, one in enumerate(applications)}
+        reply = await self._api.ask(executions_of(len(applications)), {**asked, "limit": limit})
+        pages = [self._api.read(ExecutionsBody, page) for page in reply.data.values() if page is not None]
+        return sorted((one for page in pages for one in page.nodes), key=lambda one: -(one.created_at or 0))[:limit]
+
+    def _link(self, body: ExecutionBody) -> str:
+        application = body.application.id if body.application else ""
+        page = ("pipeline-execution", body.id, "workflow-execution", "undefined", "details")
+        if body.pipeline is None:
+            page = ("env", "undefined", "executions", body.id, "details")
+        return self._links.to("#", "account", self._account, "app", application, *page)

@@ -1,0 +1,222 @@
+"""Starting FirstGen pipelines and workflows: found by name, asked for variables and artifacts, started once.
+
+name ──applicationByName──▶ pipelineByName, workflowByName ──executionInputs──▶ services ──▶ startExecution
+(without an application: all of them in one query, two fields each)
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bot.domain.errors import Forbidden, NotFound, NotResumable, OutcomeUnknown
+from bot.domain.execution import Evidence, ExecutionRef, Finding, InputKind, Receipt, StartInput, StartTarget
+from bot.engines._harness_links import Links
+from bot.engines.harness_firstgen_api import GraphQL, Reply
+from bot.engines.harness_firstgen_wire import (
+    APPLICATIONS,
+    EXECUTIONS,
+    MOST_APPLICATIONS,
+    EntitiesBody,
+    Entity,
+    ExecutionBody,
+    ExecutionsBody,
+    PipelineBody,
+    VariableBody,
+    WorkflowBody,
+)
+
+MOST_INPUTS = 15
+VARIABLES = "{ name type required allowedValues defaultValue fixed allowMultipleValues }"
+APPLICATION = "query Application($name: String!) { applicationByName(name: $name) { id name } }"
+INPUTS = """query Inputs($entity: String!, $application: String!, $type: ExecutionType!) {
+  executionInputs(entityId: $entity, applicationId: $application, executionType: $type) {
+    serviceInputs { id name } serviceManifestInputs { id name } } }"""
+START = """mutation Start($input: StartExecutionInput!) {
+  startExecution(input: $input) { execution { id } warningMessage } }"""
+NOTES = "notes"
+
+
+class Starts:
+    """What can be started on one connection."""
+
+    def __init__(self, connection: str, account: str, api: GraphQL, links: Links) -> None:
+        self._connection = connection
+        self._account = account
+        self._api = api
+        self._links = links
+
+    async def find(self, application: str | None, name: str) -> list[StartTarget]:
+        """Pipelines and workflows of this name, in one application or in all of them."""
+        applications = await self._applications(application)
+        if not applications:
+            return []
+        query, variables = _lookup(applications, name)
+        reply = await self._api.ask(query, variables)
+        found = []
+        for index, one in enumerate(applications):
+            if (data := reply.data.get(f"pipeline{index}")) is not None:
+                pipeline = self._api.read(PipelineBody, data)
+                found.append(await self._target(one, "PIPELINE", pipeline, pipeline.variables))
+            if (data := reply.data.get(f"workflow{index}")) is not None:
+                workflow = self._api.read(WorkflowBody, data)
+                found.append(await self._target(one, "WORKFLOW", workflow, workflow.variables))
+        return found
+
+    async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
+        """Check what the server would only refuse in its own words, and start."""
+        kind, application, entity = target.key.split(" ")
+        given = {
+            "clientMutationId": key,
+            "applicationId": application,
+            "entityId": entity,
+            "executionType": kind,
+            "variableInputs": _variables(target, inputs),
+            "serviceInputs": _services(target, inputs),
+            "notes": f"{inputs.get(NOTES, '').strip()} [{key}]".strip(),
+        }
+        reply = await self._api.send(START, {"input": given}, send_before)
+        return _receipt(self._api, self._connection, reply)
+
+    async def evidence(self, target: StartTarget, key: str, since: datetime) -> Evidence:
+        """Our key stands in the notes of what we started."""
+        _, application, entity = target.key.split(" ")
+        kind = "pipeline" if target.key.startswith("PIPELINE") else "workflow"
+        filters = [
+            {"applicationId": application},
+            {kind: {"operator": "EQUALS", "values": [entity]}},
+            {"creationTime": {"operator": "AFTER", "value": str(int(since.timestamp() * 1000) - 60_000)}},
+        ]
+        reply = await self._api.ask(EXECUTIONS, {"filters": filters, "limit": 50})
+        listed = self._api.read(ExecutionsBody, reply.data.get("executions") or {}).nodes
+        ours = next((one for one in listed if f"[{key}]" in (one.notes or "")), None)
+        if ours is None:
+            return Evidence(Finding.UNCLEAR, "No execution in Harness carries this request in its notes.")
+        ref = ExecutionRef(self._connection, ours.id)
+        return Evidence(Finding.HAPPENED, f"Execution {ours.id} carries this request in its notes.", ref)
+
+    async def _applications(self, wanted: str | None) -> list[Entity]:
+        if wanted is None:
+            reply = await self._api.ask(APPLICATIONS, {"limit": MOST_APPLICATIONS})
+            return self._api.read(EntitiesBody, reply.data.get("applications") or {}).nodes
+        reply = await self._api.ask(APPLICATION, {"name": wanted})
+        found, complaint = reply.data.get("applicationByName"), reply.complaint("applicationByName")
+        if found is None and complaint is not None and isinstance(error := self._api.refused(complaint), Forbidden):
+            raise error
+        return [] if found is None else [self._api.read(Entity, found)]
+
+    async def _target(self, application: Entity, kind: str, entity: Entity, variables: Sequence[VariableBody]) -> StartTarget:
+        services = await self._service_inputs(application, kind, entity)
+        asked = [*(_asked(one) for one in variables if not one.fixed), *services]
+        inputs = (*asked, StartInput(NOTES, "Notes"))
+        refusal = ""
+        if len(inputs) > MOST_INPUTS:
+            refusal = f"It takes {len(inputs)} inputs, which is more than a dialog here holds; start it in Harness."
+        return StartTarget(
+            connection=self._connection,
+            key=f"{kind} {application.id} {entity.id}",
+            name=entity.name,
+            inputs=() if refusal else inputs,
+            link=self._links.to("#", "account", self._account, "app", application.id),
+            refusal=refusal,
+        )
+
+    async def _service_inputs(self, application: Entity, kind: str, entity: Entity) -> list[StartInput]:
+        given = {"entity": entity.id, "application": application.id, "type": kind}
+        reply = await self._api.ask(INPUTS, given)
+        # A service that hangs on a variable cannot be told before the variable has a value: then none is asked for.
+        found = reply.data.get("executionInputs") or {}
+        artifacts = [self._api.read(Entity, one) for one in found.get("serviceInputs") or ()]
+        manifests = [self._api.read(Entity, one) for one in found.get("serviceManifestInputs") or ()]
+        return [
+            *(one for service in artifacts for one in _pair("artifact", service, "artifact source", "build number")),
+            *(one for service in manifests for one in _pair("manifest", service, "app manifest", "version")),
+        ]
+
+
+def _lookup(applications: Sequence[Entity], name: str) -> tuple[str, dict[str, object]]:
+    fields = "\n".join(
+        f"pipeline{index}: pipelineByName(pipelineName: $name, applicationId: $a{index}) "
+        f"{{ id name pipelineVariables {VARIABLES} }}\n"
+        f"workflow{index}: workflowByName(workflowName: $name, applicationId: $a{index}) "
+        f"{{ id name workflowVariables {VARIABLES} }}"
+        for index in range(len(applications))
+    )
+    declared = ", ".join(f"$a{index}: String!" for index in range(len(applications)))
+    variables: dict[str, object] = {f"a{index}": one.id for index, one in enumerate(applications)}
+    return f"query Targets($name: String!, {declared}) {{ {fields} }}", variables | {"name": name}
+
+
+def _asked(variable: VariableBody) -> StartInput:
+    is_choice = bool(variable.allowed) and not variable.multiple
+    kind = InputKind.CHOICE if is_choice else InputKind.NUMBER if variable.type == "Number" else InputKind.TEXT
+    hint = f"Several of {', '.join(variable.allowed)}, separated by commas." if variable.allowed and not is_choice else ""
+    if variable.type and variable.type.isupper():
+        hint = hint or f"The name of a Harness {variable.type.lower().replace('_', ' ')}."
+    return StartInput(
+        key=f"variable {variable.name}",
+        label=variable.name,
+        kind=kind,
+        is_required=bool(variable.required) and not variable.default,
+        default=variable.default or "",
+        choices=tuple(variable.allowed) if is_choice else (),
+        hint=hint,
+    )
+
+
+def _pair(kind: str, service: Entity, source: str, number: str) -> tuple[StartInput, StartInput]:
+    hint = "Left empty, Harness takes its own default."
+    return (
+        StartInput(f"{kind}-source {service.name}", f"{service.name}: {source}", hint=hint),
+        StartInput(f"{kind}-number {service.name}", f"{service.name}: {number}"),
+    )
+
+
+def _variables(target: StartTarget, inputs: Mapping[str, str]) -> list[dict[str, object]]:
+    given: list[dict[str, object]] = []
+    for one in target.inputs:
+        kind, _, name = one.key.partition(" ")
+        if kind != "variable":
+            continue
+        value = inputs.get(one.key, "").strip()
+        if not value and one.is_required:
+            raise NotResumable(f"“{one.label}” needs a value.")
+        if value and one.choices and value not in one.choices:
+            raise NotResumable(f"“{one.label}” takes one of: {', '.join(one.choices)}.")
+        if value:
+            # Each variable is an object of its own: in one object only the last would survive.
+            given.append({"name": name, "variableValue": {"type": "NAME", "value": value}})
+    return given
+
+
+def _services(target: StartTarget, inputs: Mapping[str, str]) -> list[dict[str, object]]:
+    services: dict[str, dict[str, object]] = {}
+    for kind in ("artifact", "manifest"):
+        names = [one.key.partition(" ")[2] for one in target.inputs if one.key.startswith(f"{kind}-source ")]
+        for name in names:
+            source = inputs.get(f"{kind}-source {name}", "").strip()
+            number = inputs.get(f"{kind}-number {name}", "").strip()
+            if bool(source) != bool(number):
+                raise NotResumable(f"“{name}” needs both the {kind}'s source and its number, or neither.")
+            if source:
+                services.setdefault(name, {"name": name}).update(_chosen(kind, source, number))
+    return list(services.values())
+
+
+def _chosen(kind: str, source: str, number: str) -> dict[str, object]:
+    if kind == "artifact":
+        build = {"artifactSourceName": source, "buildNumber": number}
+        return {"artifactValueInput": {"valueType": "BUILD_NUMBER", "buildNumber": build}}
+    version = {"appManifestName": source, "versionNumber": number}
+    return {"manifestValueInput": {"valueType": "VERSION_NUMBER", "versionNumber": version}}
+
+
+def _receipt(api: GraphQL, connection: str, reply: Reply) -> Receipt:
+    payload = reply.data.get("startExecution")
+    if payload is None:
+        complaint = reply.complaint("startExecution")
+        if complaint is None:
+            raise OutcomeUnknown(f"{connection} answered with nothing: the start may have happened.")
+        error = api.refused(complaint)
+        # What is not found here is what was to be started, or a part of it: there is no execution yet.
+        raise NotResumable(str(error)) if isinstance(error, NotFound) else error
+    execution = api.read(ExecutionBody, payload.get("execution") or {})
+    return Receipt(ExecutionRef(connection, execution.id), note=payload.get("warningMessage") or "")

@@ -1,0 +1,81 @@
+"""Starting NextGen pipelines: found by name or identifier, asked for their runtime inputs, started once."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from bot.domain.errors import ContractViolation, Forbidden, NotFound
+from bot.domain.execution import Evidence, ExecutionRef, Finding, Receipt, StartInput, StartTarget
+from bot.engines._harness_links import Links
+from bot.engines._http import path_segment
+from bot.engines.harness_nextgen_api import PipelineApi
+from bot.engines.harness_nextgen_inputs import Template, fill, read_template
+from bot.engines.harness_nextgen_wire import ExecutionsBody, PipelineBody, PipelinesBody, TemplateBody
+
+MOST_INPUTS = 15
+NOTES = "notes"
+
+
+class Starts:
+    """What can be started in one project."""
+
+    def __init__(self, connection: str, api: PipelineApi, links: Links, page: tuple[str, ...]) -> None:
+        self._connection = connection
+        self._api = api
+        self._links = links
+        self._page = page
+
+    async def find(self, name: str) -> list[StartTarget]:
+        """Pipelines of this name or identifier."""
+        query = {"page": "0", "size": "50", "searchTerm": name}
+        listed = await self._api.post(PipelinesBody, "/pipelines/list", {"filterType": "PipelineSetup"}, query)
+        wanted = name.strip().casefold()
+        return [await self._target(one) for one in listed.content if wanted in {one.name.casefold(), one.identifier.casefold()}]
+
+    async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
+        """Fill the template as it is now, and start."""
+        template = await self._template(target.key)
+        body = fill(template, inputs) if template.text else ""
+        notes = f"{inputs.get(NOTES, '').strip()} [{key}]".strip()
+        path = f"/pipeline/execute/{path_segment(target.key)}"
+        new = await self._api.send(path, [("notesForPipelineExecution", notes)], body, send_before)
+        return Receipt(ExecutionRef(self._connection, new))
+
+    async def evidence(self, target: StartTarget, key: str, since: datetime) -> Evidence:
+        """Executions of the pipeline since then, and whether one carries our key in its notes."""
+        moment = int(since.timestamp() * 1000) - 60_000
+        body = {"filterType": "PipelineExecution", "pipelineIdentifiers": [target.key]}
+        query = {"page": "0", "size": "50", "showAllExecutions": "true"}
+        listed = await self._api.post(ExecutionsBody, "/pipelines/execution/summary", body, query)
+        for one in listed.content:
+            if (one.created_at or one.started_at or 0) >= moment and await carries(self._api, one.id, key):
+                ref = ExecutionRef(self._connection, one.id)
+                return Evidence(Finding.HAPPENED, f"Execution {one.id} carries this request in its notes.", ref)
+        return Evidence(Finding.UNCLEAR, "No execution in Harness carries this request in its notes.")
+
+    async def _target(self, pipeline: PipelineBody) -> StartTarget:
+        template = await self._template(pipeline.identifier)
+        inputs = (*template.inputs, StartInput(NOTES, "Notes"))
+        refusal = template.refusal
+        if len(inputs) > MOST_INPUTS:
+            refusal = f"It takes {len(inputs)} inputs, which is more than a dialog here holds; start it in Harness."
+        return StartTarget(
+            connection=self._connection,
+            key=pipeline.identifier,
+            name=pipeline.name or pipeline.identifier,
+            inputs=() if refusal else inputs,
+            link=self._links.to(*self._page, "pipelines", pipeline.identifier, "pipeline-studio"),
+            refusal=refusal,
+        )
+
+    async def _template(self, identifier: str) -> Template:
+        found = await self._api.post(TemplateBody, "/inputSets/template", {}, {"pipelineIdentifier": identifier})
+        return read_template(found.text or "")
+
+
+async def carries(api: PipelineApi, execution: str, key: str) -> bool | None:
+    """Whether the notes of an execution hold our key; None where Harness does not show them."""
+    try:
+        envelope = await api.ask("GET", f"/pipelines/execution/{path_segment(execution)}/notes")
+    except (NotFound, Forbidden, ContractViolation):
+        return None
+    return None if envelope.data is None else f"[{key}]" in str(envelope.data)

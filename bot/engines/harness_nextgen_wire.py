@@ -1,0 +1,264 @@
+"""What Harness NextGen's REST API and its notification rules say, read into objects, and its words in ours."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+
+from bot.domain.execution import ExecutionStatus, StageStatus
+
+# The set is open (3.10 of the contract): what is not listed is UNKNOWN.
+STATUSES: Mapping[str, ExecutionStatus] = MappingProxyType(
+    {
+        "NotStarted": ExecutionStatus.WAITING,
+        "Queued": ExecutionStatus.WAITING,
+        "QueuedLicenseLimitReached": ExecutionStatus.WAITING,
+        "QueuedExecutionConcurrencyReached": ExecutionStatus.WAITING,
+        "QueuedGlobalInfraCapacityReached": ExecutionStatus.WAITING,
+        "QUEUED_PLAN_CREATION": ExecutionStatus.WAITING,
+        "Running": ExecutionStatus.RUNNING,
+        "AsyncWaiting": ExecutionStatus.RUNNING,
+        "TaskWaiting": ExecutionStatus.RUNNING,
+        "TimedWaiting": ExecutionStatus.RUNNING,
+        "WaitStepRunning": ExecutionStatus.RUNNING,
+        "Discontinuing": ExecutionStatus.RUNNING,
+        "Pausing": ExecutionStatus.RUNNING,
+        "Paused": ExecutionStatus.SUSPENDED,
+        "ResourceWaiting": ExecutionStatus.SUSPENDED,
+        "InterventionWaiting": ExecutionStatus.SUSPENDED,
+        "ApprovalWaiting": ExecutionStatus.SUSPENDED,
+        "InputWaiting": ExecutionStatus.SUSPENDED,
+        "UploadWaiting": ExecutionStatus.SUSPENDED,
+        "Success": ExecutionStatus.SUCCEEDED,
+        "IgnoreFailed": ExecutionStatus.SUCCEEDED,
+        "Skipped": ExecutionStatus.SUCCEEDED,
+        "Suspended": ExecutionStatus.CANCELLED,
+        "Failed": ExecutionStatus.FAILED,
+        "Errored": ExecutionStatus.FAILED,
+        "Expired": ExecutionStatus.FAILED,
+        "ApprovalRejected": ExecutionStatus.FAILED,
+        "AbortedByFreeze": ExecutionStatus.FAILED,
+        # It was people who ended it, and it can be retried: it still needs a human.
+        "Aborted": ExecutionStatus.FAILED,
+    }
+)
+STAGE_STATUSES: Mapping[ExecutionStatus, StageStatus] = MappingProxyType(
+    {
+        ExecutionStatus.WAITING: StageStatus.PENDING,
+        ExecutionStatus.RUNNING: StageStatus.RUNNING,
+        ExecutionStatus.SUSPENDED: StageStatus.RUNNING,
+        ExecutionStatus.SUCCEEDED: StageStatus.SUCCEEDED,
+        ExecutionStatus.CANCELLED: StageStatus.SKIPPED,
+        ExecutionStatus.FAILED: StageStatus.FAILED,
+    }
+)
+RETRYABLE = ("Failed", "Errored", "Expired", "Aborted", "ApprovalRejected", "AbortedByFreeze")
+"""The server would retry anything, a running execution too: this is our rule, and that of its own pages."""
+
+RERUN_AS_FAILED = frozenset({"Failed", "Aborted", "Expired", "ApprovalRejected"})
+"""What `runAllStages=false` counts as failed: neither Errored nor AbortedByFreeze."""
+
+EVENTS_OF_STAGES = frozenset({"StageFailed", "StepFailed"})
+EVENTS_OF_ENDS = frozenset({"PipelineFailed", "PipelineEnd"})
+BAD_ENDS = frozenset({"failed", "aborted", "rejected", "expired"})
+
+
+def _or_empty(given: Any) -> Any:
+    return [] if given is None else given
+
+
+def _or_nothing(given: Any) -> Any:
+    return {} if given is None else given
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Said(_Body):
+    """One message of an envelope."""
+
+    code: str | None = None
+    message: str | None = None
+
+
+class Envelope(_Body):
+    """What every answer is wrapped in, good or bad; what a v1 address wraps otherwise has the same names."""
+
+    status: str | None = None
+    code: str | None = None
+    message: str | None = None
+    correlation: str | None = Field(None, validation_alias=AliasChoices("correlationId", "correlation_id"))
+    said: Annotated[list[Said], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="responseMessages")
+    data: Any = None
+    plan: Any = Field(None, alias="planExecution")  # the published form of a retry's answer has no wrapper
+
+    @property
+    def word(self) -> str:
+        """The server's code; by the last message where the envelope has none."""
+        return self.code or next((one.code for one in reversed(self.said) if one.code), "") or ""
+
+    @property
+    def text(self) -> str:
+        """What it says, and under which number people at Harness find it."""
+        told = self.message or next((one.message for one in reversed(self.said) if one.message), "") or self.word
+        told = told.removeprefix("Invalid request: ")
+        return f"{told} (correlation {self.correlation})" if self.correlation and told else told
+
+
+class FailureBody(_Body):
+    """Why something failed."""
+
+    message: str | None = None
+
+
+class EdgesBody(_Body):
+    """Where a node of the stage graph leads."""
+
+    children: Annotated[list[str], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="currentNodeChildren")
+    following: Annotated[list[str], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="nextIds")
+
+
+class NodeBody(_Body):
+    """A node of the stage graph: a stage, a block of parallel ones, or a loop with its copies."""
+
+    kind: str = Field("", alias="nodeType")
+    group: str = Field("", alias="nodeGroup")
+    identifier: str = Field("", alias="nodeIdentifier")
+    name: str = ""
+    status: str = "NotStarted"
+    edges: Annotated[EdgesBody, BeforeValidator(_or_nothing)] = Field(default_factory=EdgesBody, alias="edgeLayoutList")
+    failure: FailureBody | None = Field(None, alias="failureInfo")
+    is_rollback: bool | None = Field(None, validation_alias=AliasChoices("isRollbackStageNode", "rollbackStageNode"))
+
+    @property
+    def is_block(self) -> bool:
+        """It only holds stages that run at the same time."""
+        return self.kind == "parallel"
+
+    @property
+    def is_loop(self) -> bool:
+        """It is a looped stage; its children are the copies."""
+        return self.group == "STRATEGY"
+
+
+class SummaryBody(_Body):
+    """One execution."""
+
+    id: str = Field(alias="planExecutionId", min_length=1)
+    pipeline: str = Field(alias="pipelineIdentifier", min_length=1)
+    name: str = ""
+    status: str = ""
+    failure: FailureBody | None = Field(None, alias="failureInfo")
+    nodes: Annotated[dict[str, NodeBody], BeforeValidator(_or_nothing)] = Field(default_factory=dict, alias="layoutNodeMap")
+    first: str | None = Field(None, alias="startingNodeId")
+    modules: Annotated[list[str], BeforeValidator(_or_empty)] = Field(default_factory=list)
+    module_info: Annotated[dict[str, Any], BeforeValidator(_or_nothing)] = Field(default_factory=dict, alias="moduleInfo")
+    started_at: int | None = Field(None, alias="startTs")
+    ended_at: int | None = Field(None, alias="endTs")
+    created_at: int | None = Field(None, alias="createdAt")
+    can_retry: bool | None = Field(None, alias="canRetry")
+    sequence: int | None = Field(None, alias="runSequence")
+
+    @property
+    def our_status(self) -> ExecutionStatus:
+        """Its word in ours."""
+        return STATUSES.get(self.status, ExecutionStatus.UNKNOWN)
+
+
+class DetailsBody(_Body):
+    """The answer about one execution."""
+
+    summary: SummaryBody = Field(alias="pipelineExecutionSummary")
+
+
+class MemberBody(_Body):
+    """A stage that can be retried."""
+
+    identifier: str = Field(min_length=1)
+    name: str = ""
+    status: str = ""
+
+
+class GroupBody(_Body):
+    """Stages that run at the same time."""
+
+    members: Annotated[list[MemberBody], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="info")
+
+
+class RetryStagesBody(_Body):
+    """What can be retried, or why nothing can."""
+
+    is_resumable: bool = Field(False, validation_alias=AliasChoices("resumable", "isResumable"))
+    reason: str | None = Field(None, alias="errorMessage")
+    groups: Annotated[list[GroupBody], BeforeValidator(_or_empty)] = Field(default_factory=list)
+
+
+class ChainMember(_Body):
+    """One execution of a chain of retries."""
+
+    id: str = Field(alias="uuid")
+
+
+class ChainBody(_Body):
+    """A chain of retries, newest first; one that was never retried has none."""
+
+    latest: str | None = Field(None, alias="latestExecutionId")
+    members: Annotated[list[ChainMember], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="executionInfos")
+
+
+class InputsBody(_Body):
+    """The runtime inputs of an execution; the text is missing when there were none."""
+
+    text: str | None = Field(None, alias="inputSetYaml")
+
+
+class TemplateBody(_Body):
+    """What a pipeline asks for when it starts."""
+
+    text: str | None = Field(None, alias="inputSetTemplateYaml")
+
+
+class ExecutionsBody(_Body):
+    """A page of executions."""
+
+    content: Annotated[list[SummaryBody], BeforeValidator(_or_empty)] = Field(default_factory=list)
+
+
+class PipelineBody(_Body):
+    """A pipeline in the list of a project."""
+
+    identifier: str
+    name: str = ""
+
+
+class PipelinesBody(_Body):
+    """A page of pipelines."""
+
+    content: Annotated[list[PipelineBody], BeforeValidator(_or_empty)] = Field(default_factory=list)
+    total: int | None = Field(None, alias="totalElements")
+
+
+class EventBody(_Body):
+    """What a notification rule tells; everything that is empty is left out."""
+
+    account: str | None = Field(None, alias="accountIdentifier")
+    org: str | None = Field(None, alias="orgIdentifier")
+    project: str | None = Field(None, alias="projectIdentifier")
+    name: str | None = Field(None, alias="pipelineName")
+    execution: str | None = Field(None, alias="planExecutionId")
+    url: str | None = Field(None, alias="executionUrl")
+    stage: str | None = Field(None, alias="stageName")
+    stage_id: str | None = Field(None, alias="stageIdentifier")
+    step_id: str | None = Field(None, alias="stepIdentifier")
+    event: str | None = Field(None, alias="eventType")
+    node_status: str | None = Field(None, alias="nodeStatus")
+    ended_at: int | None = Field(None, alias="endTs")  # seconds here, milliseconds elsewhere
+    error: str | None = Field(None, alias="errorMessage")
+
+
+class NoticeBody(_Body):
+    """The envelope of a notification."""
+
+    data: EventBody = Field(alias="eventData")
