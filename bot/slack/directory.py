@@ -12,7 +12,7 @@ from bot.slack.api import TIMEOUT, answer_of
 
 M = TypeVar("M", bound=BaseModel)
 
-PAGE, PAGES = 200, 500
+PAGE = 200
 _SLACKBOT = "USLACKBOT"  # Slack does not mark it as a bot
 
 
@@ -71,15 +71,18 @@ class SlackPeople:
     async def members_of_channel(self, channel: str) -> frozenset[str]:
         """User ids of a channel's members; all pages or an error, never a part."""
         members: set[str] = set()
+        cursors = {""}
         cursor = ""
-        for _ in range(PAGES):
+        while True:
             call = self._client.conversations_members(channel=channel, limit=PAGE, cursor=cursor or None)
             page = _read(_MembersAnswer, await answer_of("conversations.members", call, self._timeout))
             members.update(page.members)
             cursor = page.response_metadata.next_cursor if page.response_metadata else ""
             if not cursor:
                 return frozenset(members)
-        raise ChatUnavailable("too_many_pages", "Slack's list of the channel's members has no end.")
+            if cursor in cursors:
+                raise ChatUnavailable("unreadable_answer", "Slack's list of the channel's members has no end.")
+            cursors.add(cursor)
 
 
 def _read(model: type[M], answer: Mapping[str, Any]) -> M:
