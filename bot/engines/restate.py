@@ -179,7 +179,11 @@ class Restate:
         wanted = text.strip()
         if INVOCATION_ID.fullmatch(wanted):
             return wanted
-        prefix, given = urlsplit(f"{self._ui_url}/invocations/"), urlsplit(wanted)
+        prefix = urlsplit(f"{self._ui_url}/invocations/")
+        try:
+            given = urlsplit(wanted)
+        except ValueError:
+            return None
         if (given.scheme, given.netloc.lower()) != (prefix.scheme, prefix.netloc.lower()):
             return None
         if not given.path.startswith(prefix.path):

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bot.simulators.restate_model import now_ms, wire_time
 from bot.simulators.serving import cut
 
-FaultKind = int | Literal["html", "strange", "slow", "cut", "lost"]
+FaultKind = int | Literal["html", "page", "strange", "slow", "cut", "lost"]
 
 
 @dataclass(slots=True)
@@ -90,6 +90,8 @@ class Door:
                 await cut(scope)
             case "html":
                 await HTMLResponse("<html><body>Bad gateway</body></html>", 502)(scope, receive, send)
+            case "page":
+                await HTMLResponse("<html><body>Please sign in</body></html>")(scope, receive, send)
             case "strange":
                 await JSONResponse({"rows": {"answer": 42}})(scope, receive, send)
             case int() as status:
