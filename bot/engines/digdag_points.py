@@ -75,9 +75,11 @@ def offer(tree: TaskTree, workflow_id: str, revision_sentence: str) -> Offer:
 
 
 def typed_names(tree: TaskTree, task: TaskBody) -> tuple[str, ...]:
-    """The names by which a person may call a task: full, without the workflow's, without the sign."""
+    """The names by which a person may call a task: full, without the workflow's, its last part; with and without the sign."""
     short = tree.short(task.full_name)
-    return tuple(dict.fromkeys((task.full_name, short, short.lstrip("+"))))
+    last = f"+{short.rpartition('+')[2]}"
+    is_clear = sum(other.full_name.endswith(last) for other in tree.static) == 1
+    return tuple(dict.fromkeys((task.full_name, short, short.lstrip("+"), *((last, last.lstrip("+")) if is_clear else ()))))
 
 
 def maker_of(tree: TaskTree, task: TaskBody) -> TaskBody | None:
