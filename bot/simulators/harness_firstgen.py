@@ -75,6 +75,8 @@ class FirstGenSimulator:
                 "rate_limited": lambda: _early(429, "The rate limit of calls is reached"),
                 "server_fault": lambda: PlainTextResponse("There was an error processing your request", 500),
                 "null": lambda: JSONResponse({"data": {"resumeExecution": None}}),
+                "invalid_query": lambda: _errors([_element(GraphQLError("Unknown field"), "ValidationError")]),
+                "no_id": lambda: JSONResponse({"data": {"resumeExecution": {"execution": {"id": ""}}}}),
                 "empty_object": lambda: JSONResponse({}),
             },
         )

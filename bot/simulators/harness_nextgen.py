@@ -64,6 +64,7 @@ class NextGenSimulator:
         self.tokens = {self.token: Token()}
         self.links = {"base": "https://app.harness.example"}
         self.hidden: set[str] = set()
+        self.words: dict[str, str] = {}  # execution -> a status word of its own
         self.freeze = ""
         self.takes_any_body = False
         self.faults = Faults(
@@ -75,6 +76,7 @@ class NextGenSimulator:
                 "rate_limited": lambda: Response(status_code=429),
                 "rate_limited_html": lambda: HTMLResponse("<html><h1>429</h1></html>", 429),
                 "server_fault": lambda: refusal(Refused("Oops, something went wrong", status=500, code="UNKNOWN_ERROR")),
+                "missing": lambda: refusal(Refused("Plan Execution not found", status=404, code="ENTITY_NOT_FOUND")),
                 "null": lambda: JSONResponse({"status": "SUCCESS", "data": None, "metaData": None, "correlationId": "c"}),
                 "empty_object": lambda: JSONResponse({}),
             },
@@ -178,7 +180,8 @@ class NextGenSimulator:
     async def _details(self, request: Request) -> Response:
         run = self._run(request, request.path_params["execution"])
         self._allow(request, "view", run.pipeline.identifier)
-        return success({"pipelineExecutionSummary": summary(run)})
+        word = {"status": self.words[run.identifier]} if run.identifier in self.words else {}
+        return success({"pipelineExecutionSummary": summary(run) | word})
 
     async def _can_retry(self, request: Request) -> Response:
         run = self._run(request, request.path_params["execution"])
