@@ -108,6 +108,7 @@ class ConnectionHealth:
 
     name: str
     polled_to: datetime | None = None
+    watched_from: datetime | None = None  # what failed before that was there before us
     poll_next_at: datetime | None = None
     answered_at: datetime | None = None
     silent_since: datetime | None = None

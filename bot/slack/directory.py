@@ -1,6 +1,7 @@
 """The People port over Slack's Web API: what a person is to our workspace, and who is in groups and channels."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -38,9 +39,19 @@ class _Metadata(BaseModel):
     next_cursor: str = ""
 
 
-class _MembersAnswer(BaseModel):
-    members: list[str]
+class _Page(BaseModel):
     response_metadata: _Metadata | None = None
+
+
+class _MembersAnswer(_Page):
+    members: list[str]
+
+
+class _UsersAnswer(_Page):
+    members: list[_Profile]
+
+
+P = TypeVar("P", bound=_Page)
 
 
 class SlackPeople:
@@ -54,7 +65,9 @@ class SlackPeople:
     async def kind_of(self, user: str) -> PersonKind:
         """What a person is to our workspace; ChatRefused with the code `user_not_found` for nobody."""
         answer = await answer_of("users.info", self._client.users_info(user=user), self._timeout)
-        profile = _read(_UserAnswer, answer).user
+        return self._kind(_read(_UserAnswer, answer).user)
+
+    def _kind(self, profile: _Profile) -> PersonKind:
         if profile.is_stranger or profile.team_id != self._team:
             return PersonKind.FOREIGN
         if profile.deleted:
@@ -62,6 +75,13 @@ class SlackPeople:
         if profile.is_bot or profile.id == _SLACKBOT:
             return PersonKind.BOT
         return PersonKind.GUEST if profile.is_restricted or profile.is_ultra_restricted else PersonKind.MEMBER
+
+    async def all_kinds(self) -> Mapping[str, PersonKind]:
+        """What everybody of the workspace is, by user id; all pages or an error, never a part."""
+        kinds: dict[str, PersonKind] = {}
+        async for page in self._pages("users.list", _UsersAnswer, self._client.users_list):
+            kinds |= {profile.id: self._kind(profile) for profile in page.members}
+        return kinds
 
     async def members_of_group(self, group: str) -> frozenset[str]:
         """User ids of a user group."""
@@ -71,17 +91,21 @@ class SlackPeople:
     async def members_of_channel(self, channel: str) -> frozenset[str]:
         """User ids of a channel's members; all pages or an error, never a part."""
         members: set[str] = set()
-        cursors = {""}
-        cursor = ""
-        while True:
-            call = self._client.conversations_members(channel=channel, limit=PAGE, cursor=cursor or None)
-            page = _read(_MembersAnswer, await answer_of("conversations.members", call, self._timeout))
+        list_members = partial(self._client.conversations_members, channel=channel)
+        async for page in self._pages("conversations.members", _MembersAnswer, list_members):
             members.update(page.members)
+        return frozenset(members)
+
+    async def _pages(self, method: str, shape: type[P], call: Callable[..., Awaitable[Any]]) -> AsyncIterator[P]:
+        cursor, cursors = "", {""}
+        while True:
+            page = _read(shape, await answer_of(method, call(limit=PAGE, cursor=cursor or None), self._timeout))
+            yield page
             cursor = page.response_metadata.next_cursor if page.response_metadata else ""
             if not cursor:
-                return frozenset(members)
+                return
             if cursor in cursors:
-                raise ChatUnavailable("unreadable_answer", "Slack's list of the channel's members has no end.")
+                raise ChatUnavailable("unreadable_answer", f"Slack's list of {method} has no end.")
             cursors.add(cursor)
 
 

@@ -238,6 +238,7 @@ connections = Table(  # how each engine was last reached, and up to when it was 
     metadata,
     Column("name", Text, primary_key=True),
     Column("polled_to", MOMENT),
+    Column("watched_from", MOMENT),
     Column("poll_next_at", MOMENT),
     Column("answered_at", MOMENT),
     Column("silent_since", MOMENT),

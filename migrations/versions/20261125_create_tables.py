@@ -54,6 +54,7 @@ def upgrade() -> None:
         "connections",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("polled_to", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("watched_from", sa.DateTime(timezone=True), nullable=True),
         sa.Column("poll_next_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("silent_since", sa.DateTime(timezone=True), nullable=True),
@@ -212,7 +213,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_incident_executions_incident_id"), "incident_executions", ["incident_id"], unique=False)
     op.create_table(
         "requests",
-        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("workspace", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("incident_id", sa.BigInteger(), nullable=True),

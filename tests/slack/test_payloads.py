@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bot.domain.choices import choice_value, find_chosen
 from bot.domain.errors import Refusal
 from bot.domain.messages import Card, PickFailure, PickPoint, RejectReason, StartForm
 from bot.slack.payloads import (
@@ -30,9 +31,7 @@ from bot.slack.views.controls import (
     Handle,
     HandleKind,
     More,
-    choice_value,
     control_of,
-    find_chosen,
     handle_of,
     read_handle,
 )

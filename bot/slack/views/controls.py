@@ -9,9 +9,8 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 
-from bot.domain.errors import Refusal
+from bot.domain.choices import short_hash
 from bot.domain.execution import ResumePoint
 from bot.domain.incident import Incident
 from bot.domain.request import Request
@@ -104,38 +103,11 @@ def control_of(action_id: str) -> Control | None:
     return Control(name) if name in set(Control) else None
 
 
-def choice_value(index: int, point: ResumePoint) -> str:
-    """The value of the option that stands for this point."""
-    return f"{index}-{_short(point.key)}"
-
-
-def find_chosen(points: tuple[ResumePoint, ...], choice: str) -> ResumePoint:
-    """The point of a choice, the preselected one where none was made.
-
-    Raises Refusal when there is nothing to choose from, or the choice is of a list that is no more.
-    """
-    if not points:
-        raise Refusal("no_points", "Nothing was done: there is no stage to resume from at the moment.")
-    if not choice:
-        return points[0]
-    index, _, short = choice.partition("-")
-    if index.isdecimal() and int(index) < len(points) and _short(points[int(index)].key) == short:
-        return points[int(index)]
-    for point in points:
-        if _short(point.key) == short:
-            return point
-    raise Refusal("stale_choice", "Nothing was done: the stage you chose is not on offer any more. Please choose again.")
-
-
 def points_mark(points: tuple[ResumePoint, ...], baseline: str) -> str:
     """A short word that changes when the choice does, so that Slack forgets what was chosen before."""
-    return _short("\x1e".join([baseline, *[f"{point.key}\x1f{point.label}" for point in points]]))
+    return short_hash("\x1e".join([baseline, *[f"{point.key}\x1f{point.label}" for point in points]]))
 
 
 def memo(**facts: str | int | None) -> str:
     """What a form remembers, as its private metadata."""
     return json.dumps({name: fact for name, fact in facts.items() if fact not in (None, "")}, separators=(",", ":"))
-
-
-def _short(text: str) -> str:
-    return sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:8]

@@ -1,5 +1,6 @@
 """The card: the one message of an incident outside threads."""
 
+from bot.domain.choices import choice_value
 from bot.domain.execution import ExecutionStatus, ResumePoint
 from bot.domain.incident import Incident, IncidentState
 from bot.domain.messages import Card
@@ -32,7 +33,7 @@ from bot.slack.blocks import (
     text_length,
     words,
 )
-from bot.slack.views.controls import Control, More, choice_value, handle_of, points_mark
+from bot.slack.views.controls import Control, More, handle_of, points_mark
 from bot.slack.views.phrases import VERBS, execution, name_of, progress, standing, who, with_reason
 
 ERROR, LEAST = 2900, 600  # the longest error, and what it gets however long the rest is

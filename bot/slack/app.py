@@ -1,0 +1,165 @@
+"""The Bolt app: registers the listeners, keeps the deadline, and has a last answer for whatever goes wrong.
+
+gate ─▶ Bolt (answers within the request) ─▶ listener ─▶ one transaction ─▶ answer        late or broken ─▶ 200 + "try again"
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.domain.errors import ChatError, Refusal
+from bot.domain.messages import Answer, Tone, Word
+from bot.slack.api import answer_of
+from bot.slack.chat import SlackChat
+from bot.slack.listeners import Listener, Listeners, Reply
+from bot.slack.orders import RESUME, START
+from bot.slack.payloads import RESUME_ANY, RESUME_THIS
+from bot.slack.views import render, render_modal
+from bot.slack.views.controls import ANY_ACTION, ANY_FORM
+
+log = logging.getLogger(__name__)
+DEADLINE = 2.3  # seconds: Slack waits 3
+LAST_WORD = 1.0  # seconds for the best-effort post to a response_url
+NOT_CONFIRMED = "I could not confirm that in time. Pressing again is safe: nothing is done twice."
+
+EVENTS = ("app_home_opened", "subteam_members_changed", "member_joined_channel", "member_left_channel")
+
+
+class SlackApp:
+    """Bolt with our listeners; `bolt` is what adapters serve."""
+
+    def __init__(self, listeners: Listeners, chat: SlackChat, opener: AsyncWebClient, identity: AuthorizeResult) -> None:
+        self._chat, self._opener = chat, opener
+        self._background: set[asyncio.Future[Any]] = set()
+
+        async def authorize(**_: Any) -> AuthorizeResult:
+            return identity  # Bolt's own would ask Slack inside the first request
+
+        self.bolt = AsyncApp(
+            client=opener,
+            authorize=authorize,
+            process_before_response=True,
+            request_verification_enabled=False,  # the gate has verified
+            signing_secret="verified-by-the-gate",  # noqa: S106 — required and not used
+            ignoring_self_events_enabled=False,
+        )
+        for command in (RESUME, START):
+            self.bolt.command(command)(self._guarded(listeners.command))
+        self.bolt.action(ANY_ACTION)(self._guarded(listeners.action))
+        self.bolt.view(ANY_FORM)(self._guarded(listeners.submission))
+        for callback_id in (RESUME_THIS, RESUME_ANY):
+            self.bolt.shortcut(callback_id)(self._guarded(listeners.shortcut))
+        for event in EVENTS:
+            self.bolt.event(event)(self._guarded(listeners.event))
+        self.bolt.error(self._last_resort)
+
+    def _guarded(self, listener: Listener) -> Callable[..., Awaitable[None]]:
+        async def guarded(ack: AsyncAck, body: dict[str, Any]) -> None:
+            begun = time.monotonic()
+            try:
+                reply = await self._in_time(listener(body))
+            except Refusal as refusal:
+                await _refuse(ack, body, str(refusal), self._tell)
+                return
+            except Exception as fault:
+                log.exception("a delivery could not be handled", extra=_kind(fault), exc_info=_harmless(fault))
+                await _refuse(ack, body, NOT_CONFIRMED, self._tell)
+                return
+            await self._answer(ack, reply, DEADLINE - (time.monotonic() - begun))
+
+        return guarded
+
+    async def _in_time(self, work: Awaitable[Reply]) -> Reply:
+        """The work's result within the deadline; what is late is left to itself, since even its end may hang."""
+        task = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait({task}, timeout=DEADLINE)
+        if not done:
+            task.cancel()
+            self._keep(task)
+            raise TimeoutError
+        return task.result()
+
+    def _keep(self, task: "asyncio.Future[Any]") -> None:
+        self._background.add(task)
+
+        def ended(finished: "asyncio.Future[Any]") -> None:
+            self._background.discard(finished)
+            if not finished.cancelled():
+                finished.exception()
+
+        task.add_done_callback(ended)
+
+    async def _answer(self, ack: AsyncAck, reply: Reply, left: float) -> None:
+        if reply.opens is not None:
+            await self._open(reply, max(left, 0.2))
+        if reply.becomes is not None:
+            view = render_modal(reply.becomes, reply.external_id)
+            await ack(response_action="update", view=view)
+        elif reply.closes:
+            await ack(response_action="clear")
+        elif reply.says is not None:
+            made = render(reply.says)
+            await ack(text=made.text, blocks=made.blocks, response_type="ephemeral")
+        elif reply.text:
+            await ack(text=reply.text, response_type="ephemeral")
+        else:
+            await ack()
+
+    async def _open(self, reply: Reply, left: float) -> None:
+        assert reply.opens is not None  # noqa: S101 — the caller has looked
+        view = render_modal(reply.opens, reply.external_id)
+        call = self._opener.views_open(trigger_id=reply.trigger_id, view=view)
+        try:
+            await answer_of("views.open", call, left)
+        except ChatError as error:
+            log.warning("a form could not be opened", extra={"code": error.code})
+
+    def _tell(self, response_url: str, words: str) -> None:
+        """One best-effort private word, after the answer."""
+
+        async def post() -> None:
+            with suppress(ChatError, TimeoutError):
+                async with asyncio.timeout(LAST_WORD):
+                    await self._chat.answer(response_url, Answer(words, Tone.TROUBLE))
+
+        self._keep(asyncio.create_task(post()))
+
+    async def _last_resort(self, error: Exception, body: Mapping[str, Any]) -> BoltResponse:
+        """What Bolt itself stumbles over: 200, a log line, a private word where that is possible."""
+        log.error("a delivery was not understood", extra={"fault": type(error).__name__})
+        response_url = body.get("response_url")
+        if isinstance(response_url, str) and response_url:
+            self._tell(response_url, NOT_CONFIRMED)
+        return BoltResponse(status=200, body="")
+
+
+async def _refuse(ack: AsyncAck, body: Mapping[str, Any], words: str, tell: Callable[[str, str], None]) -> None:
+    """200 and a private sentence: in the answer of a command, in the form, or through the response_url."""
+    if "command" in body:
+        made = render(Answer(words, Tone.REFUSED))
+        await ack(text=made.text, blocks=made.blocks, response_type="ephemeral")
+    elif body.get("type") == "view_submission":
+        await ack(response_action="update", view=render_modal(Word(words, Tone.REFUSED), ""))
+    else:
+        response_url = body.get("response_url")
+        if isinstance(response_url, str) and response_url:
+            tell(response_url, words)
+        await ack()
+
+
+def _kind(fault: Exception) -> dict[str, str]:
+    return {"fault": type(fault).__name__}
+
+
+def _harmless(fault: Exception) -> Exception | None:
+    """The fault for the log's traceback; database faults carry statements and values, so only their kind is logged."""
+    return None if type(fault).__module__.startswith(("sqlalchemy", "psycopg")) else fault
