@@ -136,10 +136,13 @@ async def _announce_new(core: Core, unit: Unit, request: Request) -> None:
 
 async def enqueue_carry_out(unit: Unit, request: Request) -> None:
     """Enqueue the call, on the lane of its chain."""
+    await unit.enqueue(carry_out_job(request))
+
+
+def carry_out_job(request: Request) -> Job:
+    """The job that sends; no two of one chain run at once."""
     lane = lane_of(request.connection, request.root)
-    await unit.enqueue(
-        Job("carry_out", engine_queue(request.connection), {"request_id": request.id}, lane=f"{lane}:{request.id}")
-    )
+    return Job("carry_out", engine_queue(request.connection), {"request_id": request.id}, lane=lane)
 
 
 def parent_of(request: Request) -> str:

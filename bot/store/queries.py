@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.domain.errors import Refusal
@@ -14,13 +14,14 @@ from bot.domain.messages import Home, Line, TrailEntry
 from bot.domain.policy import Person, may_decide
 from bot.domain.request import LIVE, Request, RequestState
 from bot.store.incidents import COLUMNS, incident_from
-from bot.store.messages import PARENT_SURFACES
+from bot.store.messages import PARENT_SURFACES, due, parents
 from bot.store.people import DirectoryRows
 from bot.store.requests import decisions_of, request_from
-from bot.store.tables import audit_entries, incidents, messages, requests
+from bot.store.tables import audit_entries, incidents, lookups, messages, requests, seen
 from bot.store.tables import incident_executions as links
 
 HOME_LINES = 15
+SWEPT = 500
 
 
 class SqlReadings:
@@ -165,3 +166,46 @@ def _trail_entry(entry: dict[str, Any]) -> TrailEntry:
     data = entry.get("data") or {}
     detail = ", ".join(f"{key}: {data[key]}" for key in SHOWN_FIRST if data.get(key))
     return TrailEntry(datetime.fromisoformat(entry["at"]), entry["actor"], entry["action"], detail)
+
+
+class SqlSweepReadings(SqlReadings):
+    """Further reads: what is due by the tables alone, and the figures of /metrics."""
+
+    async def due_lanes(self, now: datetime) -> list[str]:
+        """Lanes with something to send at this moment."""
+        statement = (
+            select(messages.c.lane)
+            .outerjoin_from(messages, parents, parents.c.id == messages.c.parent_id)
+            .where(due(now))
+            .distinct()
+            .limit(SWEPT)
+        )
+        async with self._engine.connect() as connection:
+            return [row.lane for row in await connection.execute(statement)]
+
+    async def incidents_to_read(self, now: datetime, limit: int) -> list[int]:
+        """Open incidents whose time to be read again has come."""
+        due_now = (incidents.c.state == IncidentState.OPEN.value) & (incidents.c.read_next_at <= now)
+        statement = select(incidents.c.id).where(due_now).order_by(incidents.c.read_next_at).limit(limit)
+        async with self._engine.connect() as connection:
+            return [row.id for row in await connection.execute(statement)]
+
+    async def unrouted_incidents(self, before: datetime) -> list[int]:
+        """Open incidents that have had no channel since before then."""
+        lost = (
+            (incidents.c.state == IncidentState.OPEN.value) & incidents.c.channel.is_(None) & (incidents.c.opened_at < before)
+        )
+        async with self._engine.connect() as connection:
+            return [row.id for row in await connection.execute(select(incidents.c.id).where(lost).limit(SWEPT))]
+
+    async def waiting_lookups(self, before: datetime) -> list[int]:
+        """Commands that have waited since before then."""
+        waits = lookups.c.answered_at.is_(None) & (lookups.c.at < before)
+        async with self._engine.connect() as connection:
+            return [row.id for row in await connection.execute(select(lookups.c.id).where(waits).limit(SWEPT))]
+
+    async def forget_seen(self, before: datetime) -> None:
+        """Drop what was seen long before any redelivery."""
+        forgettable = (seen.c.at < before) & seen.c.kind.in_(("press", "command"))
+        async with self._engine.begin() as connection:
+            await connection.execute(delete(seen).where(forgettable))
