@@ -14,7 +14,7 @@ from datetime import datetime
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from bot.domain.errors import ContractViolation, EngineError, NotFound, NotResumable, Unsupported
 from bot.domain.execution import (
@@ -74,9 +74,11 @@ class RestateSettings(BaseModel):
 
     @field_validator("admin_url", "ui_url")
     @classmethod
-    def _is_base_address(cls, value: str) -> str:
+    def _is_base_address(cls, value: str, info: ValidationInfo) -> str:
         parts = urlsplit(value)
-        if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
+        if (value or info.field_name == "admin_url") and (
+            parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment
+        ):
             raise ValueError("must be an address that begins with http:// or https://, without ? and #")
         if parts.username is not None:
             raise ValueError("must hold no user or password: use token")

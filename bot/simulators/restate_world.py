@@ -72,7 +72,7 @@ class World:
         self._changed = on_change
         self._step_seconds = step_seconds
         self._slow_seconds = slow_seconds
-        self._retry_seconds = retry_seconds
+        self.retry_seconds = retry_seconds
         self._max_attempts = max_attempts
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -235,10 +235,10 @@ class World:
             self._pause(invocation, failure)
             return False
         invocation.nudge.clear()
-        invocation.retrying = Retrying(tries, now_ms() + timedelta(seconds=self._retry_seconds), failure)
+        invocation.retrying = Retrying(tries, now_ms() + timedelta(seconds=self.retry_seconds), failure)
         self._changed()
         with suppress(TimeoutError):
-            await asyncio.wait_for(invocation.nudge.wait(), self._retry_seconds)
+            await asyncio.wait_for(invocation.nudge.wait(), self.retry_seconds)
         if invocation.is_pause_wanted:
             self._pause(invocation, failure)
             return False

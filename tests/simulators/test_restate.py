@@ -588,7 +588,7 @@ async def test_an_older_protocol_on_the_latest_deployment_is_refused(stage: Stag
 
 async def test_a_waiting_retry_is_made_at_once_by_resume(stage: Stage, http: httpx.AsyncClient) -> None:
     async with simulated_world(stage) as world:
-        world.simulator.world._retry_seconds = 3600
+        world.simulator.world.retry_seconds = 3600
         run = await world.start(deploy="fail")
         await world.wait_status(run["id"], "backing-off")
         seen = await row(world, run["id"])
