@@ -63,6 +63,8 @@ async def carry_out(core: Core, request_id: int) -> None:
     if not await people.refresh_for(core, users, request.rules.principals, request.channel):
         await _put_off(core, request, "Slack does not say who may do this now, so nothing is sent")
         return
+    if core.life.is_ending:
+        return  # the sweep of a process that stays enqueues it again
     sending = await _intend(core, request, execution)
     if sending is not None:
         await _call(core, sending)

@@ -1,13 +1,20 @@
 """What every service function is handed: the store, the set-up, the clock, engines and chat."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.domain.errors import NotFound
 from bot.domain.ports import Chat, Clock, Engine, People
 from bot.domain.setup import Setup
 from bot.service.unit import Store
+
+
+@dataclass
+class Life:
+    """Whether the process is on its way out: then no new call to an engine starts."""
+
+    is_ending: bool = False
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class Core:
     engines: Mapping[str, Engine]
     chat: Chat
     people: People
+    life: Life = field(default_factory=Life)
 
     def now(self) -> datetime:
         """The wall clock."""

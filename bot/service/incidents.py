@@ -259,3 +259,11 @@ async def reject_notice(core: Core, connection: str, reason: str, body: bytes) -
                 data={"reason": clean(reason, 500), "bytes": len(body)},
             )
         )
+
+
+async def read_later(core: Core, incident_id: int) -> None:
+    """The timer of an incident that could not be read: enqueue another reading."""
+    async with core.store.unit() as unit:
+        incident = await unit.incidents.lock(incident_id)
+        if incident is not None and incident.state is IncidentState.OPEN:
+            await unit.enqueue_once(describe_job(incident))

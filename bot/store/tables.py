@@ -45,6 +45,14 @@ schema_state = Table(  # one row: the schema's number, and the lowest number of 
     Column("floor", Integer, nullable=False),
 )
 
+workspaces = Table(  # who our token is; one row
+    "workspaces",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("bot_user", Text, nullable=False),
+    Column("bot_id", Text, nullable=False, server_default=""),
+)
+
 seen = Table(  # what was delivered once and must not count twice
     "seen",
     metadata,

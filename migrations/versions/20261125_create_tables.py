@@ -44,6 +44,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("no", name=op.f("pk_audit_seals")),
     )
     op.create_table(
+        "workspaces",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("bot_user", sa.Text(), nullable=False),
+        sa.Column("bot_id", sa.Text(), server_default="", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_workspaces")),
+    )
+    op.create_table(
         "budgets",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("tokens", sa.Float(), nullable=False),
@@ -275,6 +282,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("workspaces")
     op.drop_table("decisions")
     op.drop_index(
         "uq_requests_live",
