@@ -2,9 +2,10 @@
 
 describe   execution → stages → points, never past the group that failed
 resume     resumeExecution once, the name quoted as the literal it is → the new execution's id
-evidence   executions of the pipeline since → exactly one by an API key?
+evidence   executions of the pipeline since the baseline → exactly one by an API key?
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -45,6 +46,7 @@ from bot.engines.harness_firstgen_wire import (
 
 OVERLAP = timedelta(minutes=5)
 STANDING = timedelta(days=30)
+NEWER = 20
 
 
 class HarnessFirstgen:
@@ -55,16 +57,16 @@ class HarnessFirstgen:
         {
             "resume": "yes",
             "choose a stage": "yes",
-            "only the failed members of a parallel group": "FirstGen runs all members of the group again",
+            "only the failed members of a parallel group": "no: FirstGen runs all members of the group again",
             "follow the new execution": "yes",
-            "refuse a resume of an execution that was resumed elsewhere": "FirstGen shows no chain; it refuses by itself",
-            "tell what became of a lost call": "only that it probably happened: FirstGen keeps no name of a resume call",
+            "know what continues an execution": "no: FirstGen shows no chain; newer runs of the pipeline are told",
+            "tell what became of a lost call": "no: FirstGen keeps no name of the call; it is told what is probable",
             "notices": "yes",
             "poll": "yes",
             "start": "yes",
-            "environment": "only where every stage takes it from a variable",
-            "restart from an earlier step": "resuming from an earlier stage does that",
-            "kill": "not offered",
+            "environment": "yes, where every stage takes it from a variable",
+            "restart from an earlier step": "no: resuming from an earlier stage does that",
+            "kill": "no: its API has no call for it but an old one of uncertain address",
         }
     )
 
@@ -89,7 +91,8 @@ class HarnessFirstgen:
     async def describe(self, ref: ExecutionRef) -> Execution:
         """The execution as it stands now."""
         body = await self._execution(ref)
-        return describe_execution(ref, body, self._link(body))
+        newer = await self._newer(body) if body.status in RESUMABLE else []
+        return describe_execution(ref, body, newer, self._link(body))
 
     async def resume(self, ref: ExecutionRef, point: ResumePoint, key: str, send_before: float) -> Receipt:
         """Make the one call."""
@@ -112,25 +115,16 @@ class HarnessFirstgen:
         return Receipt(ExecutionRef(self._connection, new.id))
 
     async def evidence(self, ref: ExecutionRef, baseline: str, key: str) -> Evidence:
-        """Executions of the same pipeline since it ended, set off by an API key and with the same notes."""
+        """Executions of the same pipeline since the baseline, set off by an API key and with the notes a resume copies."""
         old = await self._execution(ref)
-        if old.pipeline is None or old.application is None:
-            return Evidence(Finding.UNCLEAR, "Harness does not show which pipeline it belongs to.")
-        filters: list[Mapping[str, object]] = [
-            {"applicationId": old.application.id},
-            {"pipeline": {"operator": "EQUALS", "values": [old.pipeline.id]}},
-            {"creationTime": {"operator": "AFTER", "value": str(old.ended_at or old.created_at or 0)}},
-        ]
-        newer = [
-            one
-            for one in await self._executions(filters, 50)
-            if one.cause and one.cause.kind == "ExecutedByAPIKey" and (one.notes or "") == (old.notes or "")
-        ]
-        if len(newer) == 1:
-            new = ExecutionRef(self._connection, newer[0].id)
+        before = baseline.partition(" ")[0]
+        since = itertools.takewhile(lambda one: one.id != before, await self._newer(old))
+        ours = [one for one in since if one.is_by_key and (one.notes or "") == (old.notes or "")]
+        if len(ours) == 1:
+            new = ExecutionRef(self._connection, ours[0].id)
             sentence = f"Exactly one newer execution of the pipeline was set off by an API key: {new.id}."
             return Evidence(Finding.HAPPENED, sentence, new, is_probable=True)
-        count = f"{len(newer)} newer executions" if newer else "No newer execution"
+        count = f"{len(ours)} newer executions" if ours else "No newer execution"
         return Evidence(Finding.UNCLEAR, f"{count} of the pipeline set off by an API key; FirstGen shows no more.")
 
     async def read_notice(self, body: bytes, headers: Mapping[str, str]) -> Sequence[FailureNotice]:
@@ -228,6 +222,16 @@ class HarnessFirstgen:
                 error = self._api.refused(complaint)
                 raise error if isinstance(error, NotFound | Forbidden) else ContractViolation(str(error))
         raise ContractViolation(f"{self._connection} shows nothing of execution {ref.id}, and no reason.")
+
+    async def _newer(self, body: ExecutionBody) -> list[ExecutionBody]:
+        if body.pipeline is None or body.application is None:
+            return []
+        filters: list[Mapping[str, object]] = [
+            {"applicationId": body.application.id},
+            {"pipeline": {"operator": "EQUALS", "values": [body.pipeline.id]}},
+            {"creationTime": {"operator": "AFTER", "value": str(body.created_at or 0)}},
+        ]
+        return await self._executions(filters, NEWER)
 
     async def _executions(self, filters: Sequence[Mapping[str, object]], limit: int) -> list[ExecutionBody]:
         reply = await self._api.ask(EXECUTIONS, {"filters": filters, "limit": limit})

@@ -77,8 +77,8 @@ def grouped(stages: Sequence[StageBody]) -> list[Group]:
     return [Group(name, tuple(members)) for name, members in groupby(stages, key=lambda stage: stage.name)]
 
 
-def describe_execution(ref: ExecutionRef, body: ExecutionBody, link: str) -> Execution:
-    """The execution with what it offers."""
+def describe_execution(ref: ExecutionRef, body: ExecutionBody, newer: Sequence[ExecutionBody], link: str) -> Execution:
+    """The execution with what it offers; `newer` are the pipeline's executions since, newest first."""
     groups = grouped(body.stages)
     failed = next((index for index, group in enumerate(groups) if group.failed_steps), None)
     reason = _no_points(body, failed)
@@ -88,7 +88,7 @@ def describe_execution(ref: ExecutionRef, body: ExecutionBody, link: str) -> Exe
         name=body.name,
         status=body.our_status,
         root=ref.id,
-        baseline=f"{body.status}@{body.ended_at}",
+        baseline=f"{newer[0].id if newer else ref.id} {body.status} {body.ended_at}",
         stages=tuple(Stage(group.name, group.status, members=_members(group)) for group in groups),
         failed_stage="" if failed is None else groups[failed].name,
         error=_error(body, None if failed is None else groups[failed]),
@@ -98,7 +98,7 @@ def describe_execution(ref: ExecutionRef, body: ExecutionBody, link: str) -> Exe
         chain=(ref.id,),
         link=link,
         environment=_environment(body),
-        notes=_notes(body),
+        notes=(*_notes(body), *_overtaken(newer)),
         started_at=at(body.started_at or body.created_at),
         ended_at=at(body.ended_at),
         labels=_labels(body, None if failed is None else groups[failed]),
@@ -180,6 +180,14 @@ def _notes(body: ExecutionBody) -> tuple[str, ...]:
         if stage.kind == "ApprovalStageExecution" and stage.status in {"PAUSED", "WAITING"}
     ]
     return (*awaited, *approvals)
+
+
+def _overtaken(newer: Sequence[ExecutionBody]) -> tuple[str, ...]:
+    # FirstGen shows no chain: this may be its continuation, or a deployment that a resume would go back behind.
+    if not newer:
+        return ()
+    latest = newer[0]
+    return (f"The pipeline ran again since: execution {latest.id} is {(latest.status or 'preparing').lower()}.",)
 
 
 def _labels(body: ExecutionBody, failed: Group | None) -> dict[str, str]:

@@ -166,6 +166,11 @@ class ExecutionBody(_Body):
         return target.name if target else ""
 
     @property
+    def is_by_key(self) -> bool:
+        """An API key set it off."""
+        return self.cause is not None and self.cause.kind == "ExecutedByAPIKey"
+
+    @property
     def target(self) -> str:
         """The id of what it ran."""
         ran = self.pipeline or self.workflow

@@ -64,14 +64,14 @@ class HarnessNextgen:
             "choose a stage": "yes",
             "only the failed members of a parallel group": "yes",
             "follow the new execution": "yes",
-            "refuse a resume of an execution that was resumed elsewhere": "yes",
+            "know what continues an execution": "yes",
             "tell what became of a lost call": "yes",
             "notices": "yes",
             "poll": "yes",
             "start": "yes",
-            "environment": "only when every deployment of the execution has begun",
-            "restart from an earlier step": "resuming from an earlier stage does that",
-            "kill": "not offered",
+            "environment": "yes, once every deployment of the execution has begun",
+            "restart from an earlier step": "no: resuming from an earlier stage does that",
+            "kill": "no: not offered yet",
         }
     )
 

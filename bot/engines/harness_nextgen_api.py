@@ -94,6 +94,8 @@ class PipelineApi:
         envelope = self._envelope(answer)
         if answer.status in REFUSED:
             raise self._refused_call(answer, envelope)
+        if envelope is None:
+            raise ContractViolation(f"{self._connection} answered with something that is not its API's.")
         new = _plan_id(envelope)
         if new is None:
             raise OutcomeUnknown(f"{self._connection} accepted the call and named no execution.")
@@ -147,9 +149,9 @@ class PipelineApi:
         return self._refusal(answer, envelope) or NotResumable(self.sentence("refuses", text or "no reason given"))
 
 
-def _plan_id(envelope: Envelope | None) -> str | None:
+def _plan_id(envelope: Envelope) -> str | None:
     # The code wraps, the published form does not: both are taken.
-    if envelope is None or envelope.status not in {"SUCCESS", None}:
+    if envelope.status not in {"SUCCESS", None}:
         return None
     for holder in (envelope.data, {"planExecution": envelope.plan}):
         plan = holder.get("planExecution") if isinstance(holder, dict) else None

@@ -23,7 +23,6 @@ from bot.engines.harness_nextgen_wire import (
 LIMIT = timedelta(days=30)
 WARN = timedelta(days=3)
 ALL, FAILED = "all", "failed"
-WORST_FIRST = (StageStatus.FAILED, StageStatus.RUNNING, StageStatus.UNKNOWN, StageStatus.PENDING, StageStatus.SUCCEEDED)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def describe_execution(ref: ExecutionRef, found: Found, link: str) -> Execution:
         status=summary.our_status,
         root=ids[-1],
         baseline=f"{newest} {summary.status} {summary.ended_at}",
-        stages=tuple(_stage(summary, group) for group in groups),
+        stages=tuple(_stage(summary, node) for group in groups for node in group),
         failed_stage=failed.name if failed else "",
         error=_error(summary, failed),
         points=points,
@@ -112,16 +111,9 @@ def _stage_status(word: str) -> StageStatus:
     return STAGE_STATUSES.get(STATUSES.get(word, ExecutionStatus.UNKNOWN), StageStatus.UNKNOWN)
 
 
-def _stage(summary: SummaryBody, group: Sequence[NodeBody]) -> Stage:
-    if len(group) == 1:
-        node = group[0]
-        copies = tuple(summary.nodes[one].name for one in node.edges.children if one in summary.nodes) if node.is_loop else ()
-        return Stage(node.name, _status(node), _message(node), copies)
-    names = tuple(node.name for node in group)
-    statuses = {_status(node) for node in group}
-    worst = next((one for one in WORST_FIRST if one in statuses), StageStatus.SKIPPED)
-    message = next((_message(node) for node in group if _message(node)), "")
-    return Stage(", ".join(names), worst, message, names)
+def _stage(summary: SummaryBody, node: NodeBody) -> Stage:
+    copies = tuple(summary.nodes[one].name for one in node.edges.children if one in summary.nodes) if node.is_loop else ()
+    return Stage(node.name, _status(node), _message(node), copies)
 
 
 def _message(node: NodeBody) -> str:

@@ -188,6 +188,10 @@ class World:
         """Say how the next tries of a stage end; beyond the plan they pass. PAUSED and WAITING stay until released."""
         self._plans[stage].extend((end, message) for end in ends)
 
+    def repair(self, stage: str) -> None:
+        """Forget what was planned for a stage: its next tries pass."""
+        self._plans.pop(stage, None)
+
     def start(
         self,
         pipeline: Pipeline,

@@ -111,6 +111,7 @@ class Case:
     limit_wait: float | None = 7.0
     fault_on_resume: type[EngineError] = OutcomeUnknown
     proves_lost_calls: bool = True  # evidence tells a lost call from one that was cut
+    shows_chain: bool = True  # an execution tells which ones it continues
 
 
 def all_cases() -> tuple[Case, ...]:

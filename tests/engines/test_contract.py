@@ -101,7 +101,7 @@ async def test_an_id_of_a_wild_form_is_not_found(stand: Stand, wild: str) -> Non
         await stand.engine.describe(ExecutionRef(stand.unknown().connection, wild))
 
 
-async def test_each_offered_point_can_be_resumed(stand: Stand) -> None:
+async def test_each_offered_point_can_be_resumed(stand: Stand, case: Case) -> None:
     count = len((await failed(stand)).points)
 
     for number in range(count):
@@ -112,8 +112,9 @@ async def test_each_offered_point_can_be_resumed(stand: Stand) -> None:
         after = await ended(stand, receipt.ref)
 
         assert after.status is ExecutionStatus.SUCCEEDED, point.label
-        assert after.root == before.root
-        assert before.ref.id in after.chain
+        if case.shows_chain:
+            assert after.root == before.root
+            assert before.ref.id in after.chain
 
 
 async def test_a_resume_without_a_repair_ends_in_failure_again(stand: Stand) -> None:

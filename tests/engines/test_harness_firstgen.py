@@ -528,6 +528,30 @@ async def test_an_account_that_demands_an_application_filter_gets_one(stand: Fir
     assert [notice.ref.id for notice in found] == [run.identifier]
 
 
+async def test_a_newer_run_of_the_pipeline_is_told_and_moves_the_baseline(stand: FirstGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    before = await stand.describe(run)
+    newer = await stand.failed()
+
+    after = await stand.describe(run)
+
+    assert after.notes == (f"The pipeline ran again since: execution {newer.identifier} is success.",)
+    assert (before.notes, before.baseline != after.baseline) == ((), True)
+
+
+async def test_runs_from_before_the_call_are_no_evidence_of_it(stand: FirstGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    await stand.failed()
+    shown = await stand.describe(run)
+    stand.simulator.faults.fail("resumeExecution", "lost")
+    with pytest.raises(OutcomeUnknown):
+        await stand.resume(run, shown.points[0])
+
+    found = await stand.engine.evidence(shown.ref, shown.baseline, "req-17-1")
+
+    assert found.ref == stand.ref(stand.world.chain(run)[0])
+
+
 async def test_check_says_who_we_are(stand: FirstGenStand) -> None:
     assert "1 applications can be seen" in await stand.engine.check()
 

@@ -57,9 +57,12 @@ async def test_a_group_of_which_some_failed_offers_those_alone_and_the_whole(sta
     ]
     assert "what succeeded is kept" in shown.points[0].sentence
     assert (shown.failed_stage, shown.error) == ("Deploy US (prod)", "the step did not pass")
-    assert shown.stages[1].status is StageStatus.FAILED
-    assert shown.stages[1].members == ("Deploy EU (prod)", "Deploy US (prod)", "Deploy AP (prod)")
-    assert shown.stages[2].members == ("Verify_0", "Verify_1", "Verify_2")
+    assert [stage.status for stage in shown.stages[1:4]] == [
+        StageStatus.SUCCEEDED,
+        StageStatus.FAILED,
+        StageStatus.SUCCEEDED,
+    ]
+    assert shown.stages[4].members == ("Verify_0", "Verify_1", "Verify_2")
     assert [one.name for one in shown.refused_points] == ["Verify"]
 
 
