@@ -33,6 +33,7 @@ INPUTS = """query Inputs($entity: String!, $application: String!, $type: Executi
 START = """mutation Start($input: StartExecutionInput!) {
   startExecution(input: $input) { execution { id } warningMessage } }"""
 NOTES = "notes"
+EXPRESSION = "${"
 
 
 class Starts:
@@ -64,6 +65,7 @@ class Starts:
     async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
         """Check what the server would only refuse in its own words, and start."""
         kind, application, entity = target.key.split(" ")
+        _check_plain(target, inputs)
         given = {
             "clientMutationId": key,
             "applicationId": application,
@@ -168,6 +170,13 @@ def _pair(kind: str, service: Entity, source: str, number: str) -> tuple[StartIn
         StartInput(f"{kind}-source {service.name}", f"{service.name}: {source}", hint=hint),
         StartInput(f"{kind}-number {service.name}", f"{service.name}: {number}"),
     )
+
+
+def _check_plain(target: StartTarget, inputs: Mapping[str, str]) -> None:
+    # Whoever may start is not thereby one who may read Harness's secrets.
+    for one in target.inputs:
+        if one.key != NOTES and EXPRESSION in inputs.get(one.key, ""):
+            raise NotResumable(f"“{one.label}” takes a plain value: expressions are not passed on.")
 
 
 def _variables(target: StartTarget, inputs: Mapping[str, str]) -> list[dict[str, object]]:

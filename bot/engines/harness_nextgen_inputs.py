@@ -12,9 +12,11 @@ from bot.domain.errors import NotResumable
 from bot.domain.execution import InputKind, StartInput
 
 PLACEHOLDER = "<+input>"
+EXPRESSION = "<+"
 _LINE = re.compile(r"(?P<lead>\s*(?:-\s+)?)(?P<key>[^\s:#][^:#]*):\s*(?P<value>.*?)\s*")
 _CALL = re.compile(r"\.(?P<name>allowedValues|default|selectOneFrom|selectManyFrom)\((?P<given>[^()]*)\)")
 _YAML_ESCAPES = {0x7F: "\\x7F", 0x85: "\\N", 0x2028: "\\L", 0x2029: "\\P"}
+_QUOTES = "'\" "
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -60,6 +62,9 @@ def fill(template: Template, given: Mapping[str, str]) -> str:
         value = given.get(one.key, "").strip() or one.default
         if not value and one.is_required:
             raise NotResumable(f"“{one.label}” needs a value.")
+        if EXPRESSION in value:
+            # Whoever may start is not thereby one who may read Harness's secrets.
+            raise NotResumable(f"“{one.label}” takes a plain value: expressions are not passed on.")
         if value and one.choices and value not in one.choices:
             raise NotResumable(f"“{one.label}” takes one of: {', '.join(one.choices)}.")
         number = int(one.key.partition(" ")[0])
@@ -86,7 +91,7 @@ def _asked(lines: Sequence[str], number: int, line: _Line) -> StartInput:
     calls = {found["name"]: found["given"] for found in _CALL.finditer(line.value)}
     allowed = calls.get("allowedValues") or calls.get("selectOneFrom") or ""
     choices = tuple(part.strip() for part in allowed.split(",") if part.strip())
-    default = calls.get("default", beside.get("default", "")).strip("'\" ")
+    default = calls.get("default", beside.get("default", "")).strip(_QUOTES)
     label = beside.get("name", "") if line.key == "value" else ""
     asked = StartInput(
         key=f"{number} {label or line.key}",
@@ -129,6 +134,6 @@ def _place(lines: Sequence[str], number: int, line: _Line) -> str:
         if parsed is None or parsed.indent > indent:
             continue
         if parsed.key == "identifier" and parsed.indent <= indent:
-            return f"{parsed.value}: {line.key}"
+            return f"{parsed.value.strip(_QUOTES)}: {line.key}"
         indent = min(indent, parsed.indent)
     return line.key
