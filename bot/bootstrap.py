@@ -6,10 +6,12 @@ run = embedded database (without DATABASE_URL) + web + workers, in one process t
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import aiohttp
 import uvicorn
@@ -20,7 +22,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp
 
-from bot import logs, web
+from bot import logs
+from bot import web as web_process
 from bot.config import Settings
 from bot.domain.audit import AuditAction
 from bot.domain.errors import ChatError, ChatRefused, ConfigError, EngineError
@@ -72,15 +75,14 @@ async def database(settings: Settings, *, owned: bool, play: bool = False) -> As
         yield settings.database_url.get_secret_value()
         return
     if not owned:
-        opener = open_database(settings.data_folder)
+        opener = open_database(settings.data)
         url = await asyncio.to_thread(opener.__enter__)
         try:
             yield url
         finally:
             await asyncio.to_thread(opener.__exit__, None, None, None)
         return
-    _refuse_unchosen(settings, play=play)
-    server = Embedded(settings.data_folder, play=play)
+    server = Embedded(_own_folder(settings, play=play), play=play)
     await asyncio.to_thread(server.start)
     keeper = asyncio.create_task(_keep_alive(server))
     try:
@@ -91,9 +93,13 @@ async def database(settings: Settings, *, owned: bool, play: bool = False) -> As
         await asyncio.to_thread(server.close)
 
 
-def _refuse_unchosen(settings: Settings, *, play: bool) -> None:
-    if settings.must_choose_data_folder and not play:
+def _own_folder(settings: Settings, *, play: bool) -> Path | None:
+    """Where our own database lives; None in the playground, whose data go with it unless a folder was chosen."""
+    if play:
+        return settings.data if settings.data_is_chosen else None
+    if os.geteuid() == 0 and not settings.data_is_chosen:
         raise DataFolderUnchosen
+    return settings.data_folder()
 
 
 async def _keep_alive(server: Embedded) -> None:
@@ -179,7 +185,7 @@ async def _ask_slack(client: AsyncWebClient, *, patient: bool) -> Identity | Non
 
 async def run(settings: Settings) -> None:
     """Web and workers in one process, on the embedded database without DATABASE_URL."""
-    _require_slack(settings)
+    settings.demand_slack()
     async with database(settings, owned=True) as url:
         if settings.database_url is None:
             await schema.migrate(url)
@@ -187,18 +193,18 @@ async def run(settings: Settings) -> None:
             await serve(settings, parts, url, has_web=True, has_workers=True)
 
 
-async def run_web(settings: Settings) -> None:
+async def web(settings: Settings) -> None:
     """The web process alone."""
     await _run_on_given(settings, has_web=True, has_workers=False)
 
 
-async def run_worker(settings: Settings) -> None:
+async def worker(settings: Settings) -> None:
     """The workers alone."""
     await _run_on_given(settings, has_web=False, has_workers=True)
 
 
 async def _run_on_given(settings: Settings, *, has_web: bool, has_workers: bool) -> None:
-    _require_slack(settings)
+    settings.demand_slack()
     if settings.database_url is None:
         raise ConfigError(
             "`web` and `worker` share a database: set DATABASE_URL (or use `resumebot run`, which brings its own)."
@@ -206,13 +212,6 @@ async def _run_on_given(settings: Settings, *, has_web: bool, has_workers: bool)
     url = settings.database_url.get_secret_value()
     async with prepared(settings, url) as parts:
         await serve(settings, parts, url, has_web=has_web, has_workers=has_workers)
-
-
-def _require_slack(settings: Settings) -> None:
-    if settings.slack_bot_token is None:
-        raise ConfigError("SLACK_BOT_TOKEN is not set: it is the bot token (xoxb-…) of the app's page “OAuth & Permissions”.")
-    if not settings.slack_signing_secrets and settings.slack_app_token is None:
-        raise ConfigError("SLACK_SIGNING_SECRET is not set: it stands on the app's page “Basic Information”.")
 
 
 @contextlib.asynccontextmanager
@@ -293,14 +292,14 @@ def web_app(settings: Settings, parts: Parts) -> ASGIApp:
         bot_token=parts.client.token,
     )
     slack = SlackApp(Listeners(parts.core, parts.forms, parts.identity.bot_user), parts.chat, parts.client, identity)
-    secrets = {connection.name: connection.hook_secret_values for connection in settings.connections}
+    secrets = {each.name: [secret.get_secret_value() for secret in each.hook_secrets] for each in settings.connections}
 
     async def ready() -> None:
         async with asyncio.timeout(2):
             await schema.check(parts.store.engine)
 
-    return web.build(
-        web.WebParts(
+    return web_process.build(
+        web_process.WebParts(
             bolt=slack.bolt,
             signing_secrets=tuple(secret.get_secret_value() for secret in settings.slack_signing_secrets),
             hooks=Hooks(parts.core, secrets),

@@ -121,6 +121,8 @@ class Workers:
             begun = asyncio.get_running_loop().time()
             try:
                 await self._work(group)
+                if self._stopping.is_set():
+                    return
                 log.warning("workers ended by themselves and are started anew", extra={"group": group.name})
             except Exception as fault:  # noqa: BLE001 — a border: whatever ends a worker, the next one starts
                 log.warning("workers broke and are started anew", extra={"group": group.name, "fault": type(fault).__name__})

@@ -99,8 +99,9 @@ def make_engines(settings: Settings, database: AsyncEngine, clock: SystemClock) 
     """An engine object for each connection."""
     engines: dict[str, Engine] = {}
     for connection in settings.connections:
-        throttle = SqlThrottle(database, connection.name, connection.rate, clock)
-        engines[connection.name] = engine_class(connection.engine)(connection.name, connection.engine_settings, throttle)
+        rate = connection.rate
+        throttle = SqlThrottle(database, connection.name, rate.a_second if rate else 0.0, rate.burst if rate else 0.0, clock)
+        engines[connection.name] = engine_class(connection.engine)(connection.name, connection.settings, throttle)
     return engines
 
 

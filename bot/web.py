@@ -14,7 +14,7 @@ from slack_bolt.async_app import AsyncApp
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route, request_response
 
 from bot.ingest.webhook import Hooks
 from bot.slack.gate import Gate
@@ -36,7 +36,7 @@ class WebParts:
 
 def build(parts: WebParts) -> Starlette:
     """The app."""
-    slack = Gate(Route("/", _slack(parts.bolt), methods=["POST"]).app, parts.signing_secrets)
+    slack = Gate(request_response(_slack(parts.bolt)), parts.signing_secrets)
 
     async def hook(request: Request) -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
@@ -58,7 +58,7 @@ def build(parts: WebParts) -> Starlette:
 
     return Starlette(
         routes=[
-            Mount("/slack/events", app=slack),
+            Route("/slack/events", slack),
             Route("/hooks/{connection}", hook, methods=["POST"]),
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),

@@ -274,7 +274,8 @@ def may_request(rules: Rules, person: Person, channel: str | None, now: datetime
 def may_decide(rules: Rules, person: Person, requester: str, channel: str | None, now: datetime) -> None:
     """Raises Refusal unless the person is an approver of some policy and, for their own request, all allow that."""
     if person.actor == requester and not rules.self_approval:
-        others = listed([describe_principals(policy.approvers) for policy in rules.policies])
+        approvers = [[word for word in policy.approvers if word not in {person.id, person.actor}] for policy in rules.policies]
+        others = listed([describe_principals(words) for words in approvers])
         raise Refusal("own_request", f"You asked for this yourself, so somebody else has to decide: {others}.")
     reasons = [why_not(policy.approvers, person, channel, now) for policy in rules.policies]
     if all(reasons):

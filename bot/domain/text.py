@@ -11,13 +11,18 @@ T = TypeVar("T")
 LIMIT = 4000
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def clean(text: str, limit: int = LIMIT) -> str:
     """The text as it may be stored and shown: no NUL, lone surrogate, control or direction character, cut at `limit`."""
-    cleaned = _CONTROL.sub(" ", _UNSTORABLE.sub(REPLACEMENT, text))
+    cleaned = _CONTROL.sub(" ", storable(text))
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
+
+
+def storable(text: str) -> str:
+    """The text with what no database takes replaced, else untouched: for keys, which are compared and never shown."""
+    return _UNSTORABLE.sub(REPLACEMENT, text)
 
 
 def shorten(text: str, limit: int) -> str:
@@ -47,12 +52,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def cleaned(value: T) -> T:
-    """A dataclass of our domain with every text in it cleaned, however deep; keys that engines gave stay as they are."""
-    changes = {
-        field.name: _cleaned(getattr(value, field.name))
-        for field in fields(value)  # type: ignore[arg-type]  # T is a dataclass instance
-        if field.name != "key"
-    }
+    """A dataclass of our domain with every text in it cleaned, however deep; keys that engines gave are made storable."""
+    changes = {}
+    for field in fields(value):  # type: ignore[arg-type]  # T is a dataclass instance
+        given = getattr(value, field.name)
+        changes[field.name] = storable(given) if field.name == "key" else _cleaned(given)
     return replace(value, **changes)  # type: ignore[type-var]
 
 

@@ -196,12 +196,18 @@ class Connections(Protocol):
 class Unit(Protocol):
     """One transaction."""
 
-    incidents: Incidents
-    requests: Requests
-    messages: Messages
-    directory: Directory
-    commands: Commands
-    connections: Connections
+    @property
+    def incidents(self) -> Incidents: ...
+    @property
+    def requests(self) -> Requests: ...
+    @property
+    def messages(self) -> Messages: ...
+    @property
+    def directory(self) -> Directory: ...
+    @property
+    def commands(self) -> Commands: ...
+    @property
+    def connections(self) -> Connections: ...
 
     async def first_time(self, kind: str, key: str, now: datetime) -> bool:
         """Whether this was never seen before; it counts as seen once the unit commits."""
