@@ -62,16 +62,20 @@ class Digdag:
 
     kind = "digdag"
     Settings = DigdagSettings
-    features: ClassVar[Mapping[str, str]] = MappingProxyType({
-        "stages": "yes",
-        "stage choice": "yes",
-        "failure hook": "yes",
-        "failure poll": "yes",
-        "proof after a lost answer": "yes",
-        "start": "yes",
-        "kill": "yes",
-        "environments": "The API knows none; the connection may set one.",
-    })  # fmt: skip
+    features: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {
+            "resume at the failed stage": "yes: the failed tasks, by the mode `failed`",
+            "resume from an earlier stage": "yes: from a task, by the mode `from`",
+            "resume everything": "yes: as a new attempt of the same session",
+            "choose the revision": "yes: the one that failed or the newest, by the setting `revision`",
+            "find failures by asking": "yes",
+            "notices by hook": "yes: the server's own notification, or an `_error` block with `http>`",
+            "prove a lost call": "yes: by the retry name, which also makes repeating it harmless",
+            "start": "yes: a new session, with its time and params",
+            "kill": "yes",
+            "environments": "no: Digdag knows none; the connection may set one",
+        }
+    )
 
     def __init__(self, connection: str, settings: DigdagSettings, throttle: Throttle) -> None:
         """An engine for one connection."""

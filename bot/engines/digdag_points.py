@@ -105,13 +105,14 @@ def _again(tree: TaskTree, task: TaskBody) -> tuple[TaskBody, ...]:
 def _failed(tree: TaskTree, workflow_id: str, revision: str) -> ResumePoint:
     again = [task for task in tree.operators if task.state != "success"]
     kept = len(tree.operators) - len(again)
-    names = [tree.short(task.full_name) for task in tree.stopped]
+    names = [task.full_name for task in tree.stopped]
     sentence = (
         f"Runs what has not succeeded: {_names(tree, again)}. "
         f"{_tasks(kept)} that succeeded {'is' if kept == 1 else 'are'} skipped, also error handlers and the failure notice: "
         f"the server will not tell of another failure, the bot watches for it. {revision}"
     )
-    label = f"Failed tasks: {listed(names[:_NAMES_SHOWN])}" if names else "Failed tasks"
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    label = f"Failed tasks: {names[0]}{more}" if names else "Failed tasks"
     return ResumePoint(str(PointKey(workflow_id, "failed")), label, sentence, ("failed", "failed tasks"))
 
 

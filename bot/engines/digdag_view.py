@@ -52,7 +52,7 @@ def describe_attempt(
         ref=ref,
         name=attempt.workflow.name,
         status=attempt.status,
-        root=attempt.session_id,
+        root=attempts[0].id if attempts else attempt.id,  # of the session's first: conflicts are the session's
         baseline=_fingerprint([[a.id, a.done, a.success, a.cancel_requested] for a in attempts]),
         stages=_stages(tree),
         failed_stage=stopped.full_name if stopped is not None else "",

@@ -25,7 +25,7 @@ from bot.simulators.digdag_records import Attempt, Broken, Conflict, Project, Re
 from bot.simulators.digdag_requests import count_of, last_id_of, page_of, refuse_credentials, start_order
 from bot.simulators.digdag_run import Means, Pace
 from bot.simulators.digdag_wire import Flavour, Oddities, Wire, envelope, instant
-from bot.simulators.digdag_world import Limits, World, now_utc
+from bot.simulators.digdag_world import Limits, StartOrder, World, now_utc
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -59,18 +59,18 @@ class DigdagSimulator:
         self._wire = Wire(flavour, self.oddities)
         refusals = {404: _empty, 405: _empty, Refused: _refuse, Broken: _break, Conflict: self._conflict}
         routes = Starlette(routes=self._routes(), exception_handlers=refusals, lifespan=self._lifespan)
-        self._faults = Faults(_Guard(self, routes))
+        self.faults = Faults(_Guard(self, routes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection of ASGI."""
-        await self._faults(scope, receive, send)
+        await self.faults(scope, receive, send)
 
     # ---- for those who script it ----------------------------------------------------------
 
     @property
     def calls(self) -> list[Call]:
         """Every request so far, in order."""
-        return self._faults.calls
+        return self.faults.calls
 
     @property
     def notification(self) -> Notification:
@@ -81,13 +81,18 @@ class DigdagSimulator:
         """Pushes a revision of a project: workflow names with the text of their `.dig` files."""
         return self.world.push(project, workflows)
 
+    def start(self, workflow: str, session_time: str, params: Mapping[str, Any]) -> Attempt:
+        """Starts an attempt of the newest revision of that name, as somebody beside the bot would."""
+        found = next(one for one in reversed(self.world.workflows.values()) if one.name == workflow)
+        return self.world.start(StartOrder(found.id, datetime.fromisoformat(session_time), dict(params), None))
+
     def script(self, fault: Fault) -> None:
         """Lets coming calls go wrong."""
-        self._faults.scripted.append(fault)
+        self.faults.scripted.append(fault)
 
     def heal(self) -> None:
         """Forgets all scripted faults."""
-        self._faults.scripted.clear()
+        self.faults.scripted.clear()
 
     async def ended(self, attempt_id: int) -> Attempt:
         """Returns the attempt when it is done."""

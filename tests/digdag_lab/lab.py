@@ -45,12 +45,18 @@ class HookTarget:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.answers: list[int] = []
+        self.doors: dict[str, int] = {}
+        """What else may be called here: path and status."""
         target = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                target.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                self.send_response(target.answers.pop(0) if target.answers else 200)
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                status = target.doors.get(self.path)
+                if status is None:
+                    target.bodies.append(body)
+                    status = target.answers.pop(0) if target.answers else 200
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -58,7 +64,8 @@ class HookTarget:
                 """Says nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hooks/digdag"
+        self.base_url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{self.base_url}/hooks/digdag"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def of(self, attempt_id: str) -> list[bytes]:
@@ -74,11 +81,12 @@ class HookTarget:
 class DigdagLab:
     """A running server; a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, password: str = PASSWORD) -> None:
+        self._password = password
         self._process: subprocess.Popen[bytes] | None = None
         self._clock = datetime(2026, 1, 1, tzinfo=UTC)
         self._folder = Path()
-        self.token = f"{USER}:{PASSWORD}"
+        self.token = f"{USER}:{password}"
         self.base_url = ""
         self.project_id = ""
 
@@ -104,7 +112,7 @@ class DigdagLab:
         settings = {
             "server.runtime-info.path": runtime,
             "server.authenticator.basic.username": USER,
-            "server.authenticator.basic.password": PASSWORD,
+            "server.authenticator.basic.password": self._password,
             "notification.type": "http",
             "notification.http.url": self.hooks.url,
             "notification.http.headers.Authorization": HOOK_TOKEN,
@@ -115,7 +123,7 @@ class DigdagLab:
         with log.open("ab") as sink:
             self._process = subprocess.Popen(java + server, stdout=sink, stderr=sink, cwd=self._folder)
         self.base_url = self._wait(lambda: _address(runtime), 60)
-        self._http = httpx.Client(base_url=self.base_url, auth=(USER, PASSWORD), timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=self.base_url, auth=(USER, self._password), timeout=30, trust_env=False)
         self._wait(lambda: self._http.get("/api/version").is_success)
 
     def _stop(self) -> None:

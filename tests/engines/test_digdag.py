@@ -46,7 +46,7 @@ async def test_the_points_are_the_failed_tasks_first_then_from_tasks_then_everyt
         execution = await stand.engine.describe(failed)
 
     assert [point.label for point in execution.points] == [
-        "Failed tasks: +deploy",
+        "Failed tasks: +release+deploy",
         "From +release+deploy",
         "From +release+test (+unit, +lint)",
         "Everything, from +release+build",
@@ -80,7 +80,10 @@ async def test_points_that_run_the_same_tasks_are_one() -> None:
     async with digdag() as stand:
         execution = await stand.engine.describe(await stand.run("begins_badly"))
 
-    assert [point.label for point in execution.points] == ["Failed tasks: +one", "Everything, from +begins_badly+one"]
+    assert [point.label for point in execution.points] == [
+        "Failed tasks: +begins_badly+one",
+        "Everything, from +begins_badly+one",
+    ]
 
 
 async def test_a_group_retry_that_doubled_a_success_leaves_everything_only() -> None:
@@ -96,7 +99,10 @@ async def test_a_group_retry_that_doubled_failures_only_leaves_the_failed_tasks(
         execution = await stand.engine.describe(await stand.run("only_bad"))
         receipt = await stand.resume(execution, execution.points[0])
 
-    assert [point.label for point in execution.points] == ["Failed tasks: +group+bad", "Everything, from +only_bad+before"]
+    assert [point.label for point in execution.points] == [
+        "Failed tasks: +only_bad+group+bad",
+        "Everything, from +only_bad+before",
+    ]
     assert {refused.name for refused in execution.refused_points} == {"+only_bad+group", "+only_bad+group+bad"}
     assert receipt.ref.id != execution.ref.id
 
@@ -224,7 +230,7 @@ async def test_failed_mode_runs_what_had_not_succeeded() -> None:
 
     assert attempt.ran == {"+resume_demo+load+right", "+resume_demo+load+right^sub"}
     assert attempt.params == {"break_right": True, "day": "2026-01-01"}  # never inherited by the server: sent again
-    assert attempt.session.id == int(execution.root)
+    assert str(attempt.session.attempts[0].id) == execution.root
 
 
 async def test_from_a_task_runs_exactly_what_the_card_promised() -> None:

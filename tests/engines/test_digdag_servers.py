@@ -230,7 +230,7 @@ async def test_a_started_workflow_runs_once_however_often_it_is_sent(server: Ser
 
 async def test_a_session_link_leads_to_the_last_attempt(server: Server, engine: Digdag) -> None:
     ref = await failed(server, "release")
-    session_id = (await engine.describe(ref)).root
+    session_id = (await engine.describe(ref)).labels["Attempt"].rpartition(" ")[2]
 
     assert await engine.resolve_argument(f"{server.base_url}/sessions/{session_id}") == ref.id
 

@@ -60,7 +60,7 @@ def test_handlers_are_never_offered_nor_taken_for_the_failure() -> None:
     tree = TaskTree((ROOT, failed, handler, alert))
 
     assert [one.full_name for one in tree.stopped] == ["+wf+load"]
-    assert labels(failed, handler, alert) == ["Failed tasks: +load", "Everything, from +wf+load"]
+    assert labels(failed, handler, alert) == ["Failed tasks: +wf+load", "Everything, from +wf+load"]
 
 
 def test_the_tree_is_read_by_parents_not_by_the_order_of_the_list() -> None:
@@ -75,7 +75,7 @@ def test_the_tree_is_read_by_parents_not_by_the_order_of_the_list() -> None:
 def test_loops_and_missing_parents_come_to_an_end() -> None:
     looped = [task(2, "+wf+a", "error", parent=3, upstreams=["3"]), task(3, "+wf+b", "error", parent=2, upstreams=["2", "9"])]
 
-    assert labels(*looped)[0] == "Failed tasks: +a and +b"
+    assert labels(*looped)[0] == "Failed tasks: +wf+a and 1 more"
 
 
 def test_an_unknown_state_counts_as_not_successful() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from bot.simulators.digdag import DigdagSimulator
@@ -52,11 +53,16 @@ class Mailbox:
     def __init__(self) -> None:
         self.taken: list[dict[str, Any]] = []
         self.arrived = asyncio.Event()
+        self.doors: dict[str, int] = {}
+        """What else may be called here: path and status."""
         self.answers: list[int] = []
         """Statuses to answer next; 200 when there are none left."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        if scope["path"] in self.doors:
+            await Response(status_code=self.doors[scope["path"]])(scope, receive, send)
+            return
         self.taken.append({"headers": dict(request.headers), "json": await request.json()})
         self.arrived.set()
         status = self.answers.pop(0) if self.answers else 200
