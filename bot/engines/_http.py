@@ -58,7 +58,7 @@ class CallLimits:
     all_tries: float = 25.0
     send: float = 20.0
     tries: int = 3
-    pause: float = 0.25
+    pause: float = 0.1
     body: int = 4_000_000
 
 

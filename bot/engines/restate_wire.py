@@ -8,7 +8,7 @@ only ids of the server's own form ever reach a query.
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Json
@@ -21,8 +21,6 @@ INVOCATION_ID = re.compile(r"inv_1[0-9A-Za-z]{20,60}")
 DEPLOYMENT_ID = re.compile(r"dp_1[0-9A-Za-z]{10,60}")
 ENDED_BY_PEOPLE = frozenset({"[409] cancelled", "[409] killed"})
 
-# Rows may arrive a little after the moment they bear; what is seen twice is dropped by its key.
-_OVERLAP = timedelta(seconds=5)
 _EVENTS_AT_ONCE = 50
 _JOURNAL_LIMIT = 5000
 
@@ -249,13 +247,13 @@ class RestateReader:
         return await self._rows(sql, Rows[IdRow])
 
     async def failures(self, since: datetime | None, limit: int) -> tuple[FailureRow, ...]:
-        """Paused and failed ones since a moment, or all that are paused now; oldest first."""
+        """Paused and failed ones since a moment (whoever asks adds the overlap), or all that are paused now; oldest first."""
         if since is None:
             test = "status = 'paused'"
         else:
             by_people = " AND ".join(f"completion_failure <> '{text}'" for text in sorted(ENDED_BY_PEOPLE))
             test = (
-                f"modified_at >= '{_wire_time(since - _OVERLAP)}' AND (status = 'paused'"
+                f"modified_at >= '{_wire_time(since)}' AND (status = 'paused'"
                 f" OR (status = 'completed' AND completion_result = 'failure' AND {by_people}))"
             )
         sql = f"SELECT {_FAILURE_COLUMNS} FROM sys_invocation_status WHERE {test} ORDER BY modified_at LIMIT {int(limit)}"

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -28,7 +27,7 @@ from bot.engines.restate import Restate, RestateSettings
 from bot.simulators.restate_model import ServiceSpec
 from tests.engines.case_restate import UNKNOWN, RestateStand, engine_for, real, simulated, standing
 from tests.engines.cases import CONNECTION, NOBODY_LISTENS, SECRET, Opener, Unlimited
-from tests.restate_lab.worlds import SimulatedWorld, Stage, open_stage, simulated_world
+from tests.restate_lab.worlds import SimulatedWorld, Stage, open_stage, server_or_skip, simulated_world
 
 pytestmark = pytest.mark.anyio
 
@@ -300,11 +299,13 @@ async def test_the_poll_gives_the_oldest_first_and_no_more_than_asked(stand: Res
     started = (await stand.engine.describe(refs[0])).started_at
     assert started is not None
 
-    found = [notice for notice in await stand.engine.find_failures(started + timedelta(seconds=5)) if notice.ref in refs]
-    one = await stand.engine.find_failures(started + timedelta(seconds=5), limit=1)
+    found = [notice for notice in await stand.engine.find_failures(started) if notice.ref in refs]
+    page = await stand.engine.find_failures(started, limit=2)
+    rest = await stand.engine.find_failures(page[-1].at)
 
     assert [notice.ref for notice in found] == refs
-    assert len(one) == 1
+    assert [notice.ref for notice in page] == refs[:2]
+    assert [notice.ref for notice in rest] == refs[1:]
 
 
 async def test_a_second_pause_is_another_failure(stand: RestateStand) -> None:
@@ -586,3 +587,12 @@ async def test_many_descriptions_at_once_end(alone: RestateStand) -> None:
     seen = await asyncio.gather(*(alone.engine.describe(ref) for ref in refs))
 
     assert [one.ref for one in seen] == refs
+
+
+def test_a_missing_server_is_a_visible_skip_and_a_failure_where_it_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUIRE_REAL_ENGINES", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no Restate server"):
+        server_or_skip(find=lambda: None)
+    monkeypatch.setenv("REQUIRE_REAL_ENGINES", "1")
+    with pytest.raises(pytest.fail.Exception, match="no Restate server"):
+        server_or_skip(find=lambda: None)
