@@ -1,6 +1,6 @@
 """The calls of Digdag's REST API that the engine makes, and what its refusals mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -122,11 +122,6 @@ def retry_name(key: str, about: str) -> str:
     `key` ends in the number of the call; `about` keeps requests of the same number apart, should there be another bot.
     """
     return f"resumebot-{key.rpartition('-')[0] or key}-{about}"
-
-
-def newest_first(attempts: Sequence[AttemptBody]) -> list[AttemptBody]:
-    """By id, as the server counts them."""
-    return sorted(attempts, key=lambda attempt: -int(attempt.id))
 
 
 def _known(given: str) -> str:

@@ -303,19 +303,26 @@ async def test_other_versions_leave_out_the_status_and_name_the_group_flag_other
 
 
 @pytest.mark.parametrize(
-    ("kind", "acts"), [(FaultKind.REFUSE, False), (FaultKind.ACTED, True), (FaultKind.CUT, False), (FaultKind.LOST, True)]
+    ("kind", "status", "acts"),
+    [
+        (FaultKind.REFUSE, 502, False),
+        (FaultKind.ACTED, 502, True),
+        (FaultKind.CUT, None, False),
+        (FaultKind.LOST, None, True),
+        (FaultKind.SLOW, 200, True),
+    ],
 )
-async def test_a_faulty_call_acts_or_not_as_told(kind: FaultKind, acts: bool) -> None:
+async def test_a_faulty_call_acts_or_not_as_told(kind: FaultKind, status: int | None, acts: bool) -> None:
     async with server() as client, serve(client.simulator) as base_url, httpx.AsyncClient(base_url=base_url) as http:
-        client.simulator.script(Fault(kind, path="/api/attempts"))
+        client.simulator.script(Fault(kind, path="/api/attempts", seconds=0.01))
         body = {"workflowId": client.workflow_id("slow"), "sessionTime": TIME, "params": {"pause": "1ms"}}
 
         try:
-            status = (await http.put("/api/attempts", json=body)).status_code
+            answered: int | None = (await http.put("/api/attempts", json=body)).status_code
         except httpx.TransportError:
-            status = 0
+            answered = None
 
-        assert status == (502 if kind in {FaultKind.REFUSE, FaultKind.ACTED} else 0)
+        assert answered == status
         assert bool(client.simulator.world.attempts) is acts
         assert (await http.put("/api/attempts", json=body)).status_code == (409 if acts else 200)
 
