@@ -8,9 +8,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from bot.domain.errors import (
     ContractViolation,
@@ -22,6 +22,7 @@ from bot.domain.errors import (
     Unsupported,
 )
 from bot.domain.ports import Throttle
+from bot.engines._harness_bodies import Body, Shape, part
 from bot.engines._harness_links import host_of
 from bot.engines._http import Answer, EngineClient
 
@@ -36,19 +37,16 @@ REFUSALS: tuple[tuple[re.Pattern[str], type[EngineError]], ...] = (
     (re.compile("Deployment Freeze"), NotResumable),
     (re.compile("^Invalid request: "), NotResumable),
 )
-Body = TypeVar("Body", bound=BaseModel)
 
 
-class _Extensions(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class _Extensions(Body):
+    """Where a complaint says what kind it is."""
 
     classification: str | None = None
 
 
-class Complaint(BaseModel):
+class Complaint(Body):
     """One element of `errors`."""
-
-    model_config = ConfigDict(extra="ignore")
 
     message: str = ""
     path: list[str | int] | None = None
@@ -65,15 +63,15 @@ class Complaint(BaseModel):
         return self.message.partition(" : ")[2] if self.message.startswith("Exception while fetching") else self.message
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class _Said(Body):
+    """One message of the old form."""
 
     code: str | None = None
     message: str | None = None
 
 
-class _Envelope(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class _Envelope(Body):
+    """Both envelopes in one."""
 
     data: dict[str, Any] | None = None
     errors: list[Complaint] | None = None
@@ -124,14 +122,9 @@ class GraphQL:
             raise refusal
         return self._reply(answer)
 
-    def read(self, shape: type[Body], data: object) -> Body:
+    def read(self, shape: type[Shape], data: object) -> Shape:
         """A part of a reply as an object; ContractViolation when it is something else."""
-        try:
-            return shape.model_validate(data)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "data"
-            raise ContractViolation(self.sentence("gave an answer of an unknown form", f"{place}: {first['type']}")) from None
+        return part(self._connection, shape, data)
 
     def refused(self, complaint: Complaint) -> EngineError:
         """What a complaint about a mutation means; OutcomeUnknown for all that the contract does not list."""

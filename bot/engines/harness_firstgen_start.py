@@ -9,6 +9,7 @@ from datetime import datetime
 
 from bot.domain.errors import Forbidden, NotFound, NotResumable, OutcomeUnknown
 from bot.domain.execution import Evidence, ExecutionRef, Finding, InputKind, Receipt, StartInput, StartTarget
+from bot.engines._harness_inputs import NOTES, check_plain, check_value, notes_of, too_many
 from bot.engines._harness_links import Links
 from bot.engines.harness_firstgen_api import GraphQL, Reply
 from bot.engines.harness_firstgen_wire import (
@@ -24,7 +25,6 @@ from bot.engines.harness_firstgen_wire import (
     WorkflowBody,
 )
 
-MOST_INPUTS = 15
 VARIABLES = "{ name type required allowedValues defaultValue fixed allowMultipleValues }"
 APPLICATION = "query Application($name: String!) { applicationByName(name: $name) { id name } }"
 INPUTS = """query Inputs($entity: String!, $application: String!, $type: ExecutionType!) {
@@ -32,8 +32,6 @@ INPUTS = """query Inputs($entity: String!, $application: String!, $type: Executi
     serviceInputs { id name } serviceManifestInputs { id name } } }"""
 START = """mutation Start($input: StartExecutionInput!) {
   startExecution(input: $input) { execution { id } warningMessage } }"""
-NOTES = "notes"
-EXPRESSION = "${"
 
 
 class Starts:
@@ -65,15 +63,15 @@ class Starts:
     async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
         """Check what the server would only refuse in its own words, and start."""
         kind, application, entity = target.key.split(" ")
-        _check_plain(target, inputs)
+        _check(target, inputs)
         given = {
             "clientMutationId": key,
             "applicationId": application,
             "entityId": entity,
             "executionType": kind,
-            "variableInputs": _variables(target, inputs),
-            "serviceInputs": _services(target, inputs),
-            "notes": f"{inputs.get(NOTES, '').strip()} [{key}]".strip(),
+            "variableInputs": _variables(inputs),
+            "serviceInputs": _services(inputs),
+            "notes": notes_of(inputs, key),
         }
         reply = await self._api.send(START, {"input": given}, send_before)
         return _receipt(self._api, self._connection, reply)
@@ -109,9 +107,7 @@ class Starts:
         services = await self._service_inputs(application, kind, entity)
         asked = [*(_asked(one) for one in variables if not one.fixed), *services]
         inputs = (*asked, StartInput(NOTES, "Notes"))
-        refusal = ""
-        if len(inputs) > MOST_INPUTS:
-            refusal = f"It takes {len(inputs)} inputs, which is more than a dialog here holds; start it in Harness."
+        refusal = too_many(inputs)
         return StartTarget(
             connection=self._connection,
             key=f"{kind} {application.id} {entity.id}",
@@ -172,34 +168,34 @@ def _pair(kind: str, service: Entity, source: str, number: str) -> tuple[StartIn
     )
 
 
-def _check_plain(target: StartTarget, inputs: Mapping[str, str]) -> None:
-    # Whoever may start is not thereby one who may read Harness's secrets.
+def _check(target: StartTarget, inputs: Mapping[str, str]) -> None:
+    """What can be said before the call, as far as the target still tells what it asked for."""
     for one in target.inputs:
-        if one.key != NOTES and EXPRESSION in inputs.get(one.key, ""):
-            raise NotResumable(f"“{one.label}” takes a plain value: expressions are not passed on.")
+        if one.key != NOTES:
+            check_value(one, inputs.get(one.key, "").strip())
+    known = {one.key for one in target.inputs}
+    for key, value in inputs.items():
+        if key != NOTES and key not in known:
+            check_plain(_name(key), value)
 
 
-def _variables(target: StartTarget, inputs: Mapping[str, str]) -> list[dict[str, object]]:
-    given: list[dict[str, object]] = []
-    for one in target.inputs:
-        kind, _, name = one.key.partition(" ")
-        if kind != "variable":
-            continue
-        value = inputs.get(one.key, "").strip()
-        if not value and one.is_required:
-            raise NotResumable(f"“{one.label}” needs a value.")
-        if value and one.choices and value not in one.choices:
-            raise NotResumable(f"“{one.label}” takes one of: {', '.join(one.choices)}.")
-        if value:
-            # Each variable is an object of its own: in one object only the last would survive.
-            given.append({"name": name, "variableValue": {"type": "NAME", "value": value}})
-    return given
+def _name(key: str) -> str:
+    return key.partition(" ")[2]
 
 
-def _services(target: StartTarget, inputs: Mapping[str, str]) -> list[dict[str, object]]:
+def _variables(inputs: Mapping[str, str]) -> list[dict[str, object]]:
+    # Each variable is an object of its own: in one object only the last would survive.
+    return [
+        {"name": _name(key), "variableValue": {"type": "NAME", "value": value.strip()}}
+        for key, value in inputs.items()
+        if key.startswith("variable ") and value.strip()
+    ]
+
+
+def _services(inputs: Mapping[str, str]) -> list[dict[str, object]]:
     services: dict[str, dict[str, object]] = {}
     for kind in ("artifact", "manifest"):
-        names = [one.key.partition(" ")[2] for one in target.inputs if one.key.startswith(f"{kind}-source ")]
+        names = dict.fromkeys(_name(key) for key in inputs if key.startswith((f"{kind}-source ", f"{kind}-number ")))
         for name in names:
             source = inputs.get(f"{kind}-source {name}", "").strip()
             number = inputs.get(f"{kind}-number {name}", "").strip()

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from bot.domain.execution import ExecutionStatus, StageStatus
+from bot.engines._harness_bodies import Body, or_empty
 
 STATUSES: Mapping[str, ExecutionStatus] = MappingProxyType(
     {
@@ -67,28 +68,20 @@ MOST_APPLICATIONS = 40  # asked in one query
 APPLICATIONS = """query Applications($limit: Int!) { applications(limit: $limit) { pageInfo { total } nodes { id name } } }"""
 
 
-def _or_empty(given: Any) -> Any:
-    return [] if given is None else given
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Entity(_Body):
+class Entity(Body):
     """Anything with an id and a name."""
 
     id: str
     name: str = ""
 
 
-class VariableBody(_Body):
+class VariableBody(Body):
     """A variable of a pipeline or workflow; the parts that were not asked for are empty."""
 
     name: str
     type: str | None = None
     required: bool | None = None
-    allowed: Annotated[list[str], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="allowedValues")
+    allowed: Annotated[list[str], BeforeValidator(or_empty)] = Field(default_factory=list, alias="allowedValues")
     default: str | None = Field(None, alias="defaultValue")
     fixed: bool | None = None
     multiple: bool | None = Field(None, alias="allowMultipleValues")
@@ -97,27 +90,23 @@ class VariableBody(_Body):
 class PipelineBody(Entity):
     """A pipeline with what it is parametrised by."""
 
-    variables: Annotated[list[VariableBody], BeforeValidator(_or_empty)] = Field(
-        default_factory=list, alias="pipelineVariables"
-    )
+    variables: Annotated[list[VariableBody], BeforeValidator(or_empty)] = Field(default_factory=list, alias="pipelineVariables")
 
 
 class WorkflowBody(Entity):
     """A workflow with what it is parametrised by."""
 
-    variables: Annotated[list[VariableBody], BeforeValidator(_or_empty)] = Field(
-        default_factory=list, alias="workflowVariables"
-    )
+    variables: Annotated[list[VariableBody], BeforeValidator(or_empty)] = Field(default_factory=list, alias="workflowVariables")
 
 
-class ValueBody(_Body):
+class ValueBody(Body):
     """A variable's value in an execution."""
 
     name: str | None = None
     value: str | None = None
 
 
-class StageBody(_Body):
+class StageBody(Body):
     """One stage, or one member of a parallel group, whose stage name repeats."""
 
     kind: str = Field("", alias="__typename")
@@ -125,8 +114,8 @@ class StageBody(_Body):
     name: str = Field("", alias="pipelineStageName")
     step: str | None = Field(None, alias="pipelineStepName")
     status: str | None = None
-    inputs: Annotated[list[ValueBody], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="inputVariables")
-    awaited: Annotated[list[ValueBody], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="runtimeInputVariables")
+    inputs: Annotated[list[ValueBody], BeforeValidator(or_empty)] = Field(default_factory=list, alias="inputVariables")
+    awaited: Annotated[list[ValueBody], BeforeValidator(or_empty)] = Field(default_factory=list, alias="runtimeInputVariables")
 
     @property
     def is_negative(self) -> bool:
@@ -134,13 +123,13 @@ class StageBody(_Body):
         return self.status in RESUMABLE
 
 
-class CauseBody(_Body):
+class CauseBody(Body):
     """What set an execution off."""
 
     kind: str = Field("", alias="__typename")
 
 
-class ExecutionBody(_Body):
+class ExecutionBody(Body):
     """One execution of a pipeline, or of a workflow alone."""
 
     id: str = Field(min_length=1)
@@ -155,9 +144,7 @@ class ExecutionBody(_Body):
     application: Entity | None = None
     pipeline: PipelineBody | None = None
     workflow: Entity | None = None
-    stages: Annotated[list[StageBody], BeforeValidator(_or_empty)] = Field(
-        default_factory=list, alias="pipelineStageExecutions"
-    )
+    stages: Annotated[list[StageBody], BeforeValidator(or_empty)] = Field(default_factory=list, alias="pipelineStageExecutions")
 
     @property
     def name(self) -> str:
@@ -182,19 +169,19 @@ class ExecutionBody(_Body):
         return ExecutionStatus.WAITING if self.status is None else STATUSES.get(self.status, ExecutionStatus.UNKNOWN)
 
 
-class ExecutionsBody(_Body):
+class ExecutionsBody(Body):
     """A page of executions."""
 
-    nodes: Annotated[list[ExecutionBody], BeforeValidator(_or_empty)] = Field(default_factory=list)
+    nodes: Annotated[list[ExecutionBody], BeforeValidator(or_empty)] = Field(default_factory=list)
 
 
-class EntitiesBody(_Body):
+class EntitiesBody(Body):
     """A page of anything."""
 
-    nodes: Annotated[list[Entity], BeforeValidator(_or_empty)] = Field(default_factory=list)
+    nodes: Annotated[list[Entity], BeforeValidator(or_empty)] = Field(default_factory=list)
 
 
-class EventBody(_Body):
+class EventBody(Body):
     """What an event rule tells, with the inner names of states."""
 
     application: Entity | None = None
@@ -207,7 +194,7 @@ class EventBody(_Body):
     completed_at: int | None = Field(None, alias="completedAt")
 
 
-class NoticeBody(_Body):
+class NoticeBody(Body):
     """The envelope of an event rule."""
 
     event: str = Field(alias="eventType")

@@ -6,11 +6,9 @@ Decide by the code within an envelope, not by the status alone: most refusals ar
 import json
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import TypeVar
 from urllib.parse import urlencode
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
 from bot.domain.errors import (
     ContractViolation,
@@ -22,6 +20,7 @@ from bot.domain.errors import (
     Unsupported,
 )
 from bot.domain.ports import Throttle
+from bot.engines._harness_bodies import Shape, part
 from bot.engines._http import Answer, EngineClient
 from bot.engines.harness_nextgen_wire import Envelope
 
@@ -29,7 +28,6 @@ ROOT = "/pipeline/api"
 REFUSED = (400, 401, 403, 404)
 BAD_TOKEN = frozenset({"INVALID_TOKEN", "EXPIRED_TOKEN", "NG_ACCESS_DENIED", "ACCESS_DENIED"})
 NO_ROUTE = "RESOURCE_NOT_FOUND_EXCEPTION"
-Body = TypeVar("Body", bound=BaseModel)
 
 
 _body: ContextVar[bytes] = ContextVar("harness_yaml", default=b"")
@@ -57,8 +55,9 @@ class PipelineApi:
         self._connection = connection
         self._scope = scope
         headers = {"x-api-key": token, "harness-account": scope["accountIdentifier"]}
-        self._client = EngineClient(connection, base_url, throttle, headers=headers, secrets=[token])
-        self._sender = _YamlClient(connection, base_url, throttle, headers=headers, secrets=[token])
+        secrets = [token, token.rpartition(".")[2]]
+        self._client = EngineClient(connection, base_url, throttle, headers=headers, secrets=secrets)
+        self._sender = _YamlClient(connection, base_url, throttle, headers=headers, secrets=secrets)
 
     async def ask(self, method: str, path: str, params: Mapping[str, str] | None = None, body: object = None) -> Envelope:
         """A read: the envelope of a success, or of a refusal with 400 that only the caller can judge.
@@ -76,11 +75,11 @@ class PipelineApi:
         assert envelope is not None  # noqa: S101 — without one there was a refusal
         return envelope
 
-    async def get(self, shape: type[Body], path: str, params: Mapping[str, str] | None = None) -> Body:
+    async def get(self, shape: type[Shape], path: str, params: Mapping[str, str] | None = None) -> Shape:
         """The data of an answer as an object; ContractViolation when it is refused or something else."""
         return self.data(shape, await self.ask("GET", path, params))
 
-    async def post(self, shape: type[Body], path: str, body: object, params: Mapping[str, str] | None = None) -> Body:
+    async def post(self, shape: type[Shape], path: str, body: object, params: Mapping[str, str] | None = None) -> Shape:
         """The same for a read that is a POST."""
         return self.data(shape, await self.ask("POST", path, params, body))
 
@@ -101,16 +100,11 @@ class PipelineApi:
             raise OutcomeUnknown(f"{self._connection} accepted the call and named no execution.")
         return new
 
-    def data(self, shape: type[Body], envelope: Envelope) -> Body:
+    def data(self, shape: type[Shape], envelope: Envelope) -> Shape:
         """The data of an envelope as an object."""
         if envelope.status not in {"SUCCESS", None} or envelope.data is None:
             raise ContractViolation(self.sentence("does not give what was asked for", envelope.text or "no data"))
-        try:
-            return shape.model_validate(envelope.data)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "data"
-            raise ContractViolation(self.sentence("gave an answer of an unknown form", f"{place}: {first['type']}")) from None
+        return part(self._connection, shape, envelope.data)
 
     def sentence(self, what: str, detail: str) -> str:
         """One sentence with a foreign detail, without our secrets."""

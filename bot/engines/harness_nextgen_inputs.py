@@ -8,11 +8,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bot.domain.errors import NotResumable
 from bot.domain.execution import InputKind, StartInput
+from bot.engines._harness_inputs import check_value
 
 PLACEHOLDER = "<+input>"
-EXPRESSION = "<+"
 _LINE = re.compile(r"(?P<lead>\s*(?:-\s+)?)(?P<key>[^\s:#][^:#]*):\s*(?P<value>.*?)\s*")
 _CALL = re.compile(r"\.(?P<name>allowedValues|default|selectOneFrom|selectManyFrom)\((?P<given>[^()]*)\)")
 _YAML_ESCAPES = {0x7F: "\\x7F", 0x85: "\\N", 0x2028: "\\L", 0x2029: "\\P"}
@@ -60,13 +59,7 @@ def fill(template: Template, given: Mapping[str, str]) -> str:
     lines = template.text.split("\n")
     for one in template.inputs:
         value = given.get(one.key, "").strip() or one.default
-        if not value and one.is_required:
-            raise NotResumable(f"“{one.label}” needs a value.")
-        if EXPRESSION in value:
-            # Whoever may start is not thereby one who may read Harness's secrets.
-            raise NotResumable(f"“{one.label}” takes a plain value: expressions are not passed on.")
-        if value and one.choices and value not in one.choices:
-            raise NotResumable(f"“{one.label}” takes one of: {', '.join(one.choices)}.")
+        check_value(one, value)
         number = int(one.key.partition(" ")[0])
         lead, _, _ = lines[number].partition(PLACEHOLDER)
         is_number = one.kind is InputKind.NUMBER and _NUMBER.fullmatch(value) is not None

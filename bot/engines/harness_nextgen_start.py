@@ -5,14 +5,12 @@ from datetime import datetime
 
 from bot.domain.errors import ContractViolation, Forbidden, NotFound
 from bot.domain.execution import Evidence, ExecutionRef, Finding, Receipt, StartInput, StartTarget
+from bot.engines._harness_inputs import NOTES, notes_of, too_many
 from bot.engines._harness_links import Links
 from bot.engines._http import path_segment
 from bot.engines.harness_nextgen_api import PipelineApi
 from bot.engines.harness_nextgen_inputs import Template, fill, read_template
 from bot.engines.harness_nextgen_wire import ExecutionsBody, PipelineBody, PipelinesBody, TemplateBody
-
-MOST_INPUTS = 15
-NOTES = "notes"
 
 
 class Starts:
@@ -35,9 +33,8 @@ class Starts:
         """Fill the template as it is now, and start."""
         template = await self._template(target.key)
         body = fill(template, inputs) if template.text else ""
-        notes = f"{inputs.get(NOTES, '').strip()} [{key}]".strip()
         path = f"/pipeline/execute/{path_segment(target.key)}"
-        new = await self._api.send(path, [("notesForPipelineExecution", notes)], body, send_before)
+        new = await self._api.send(path, [("notesForPipelineExecution", notes_of(inputs, key))], body, send_before)
         return Receipt(ExecutionRef(self._connection, new))
 
     async def evidence(self, target: StartTarget, key: str, since: datetime) -> Evidence:
@@ -55,9 +52,7 @@ class Starts:
     async def _target(self, pipeline: PipelineBody) -> StartTarget:
         template = await self._template(pipeline.identifier)
         inputs = (*template.inputs, StartInput(NOTES, "Notes"))
-        refusal = template.refusal
-        if len(inputs) > MOST_INPUTS:
-            refusal = f"It takes {len(inputs)} inputs, which is more than a dialog here holds; start it in Harness."
+        refusal = template.refusal or too_many(inputs)
         return StartTarget(
             connection=self._connection,
             key=pipeline.identifier,

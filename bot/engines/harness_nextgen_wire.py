@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BeforeValidator, Field
 
 from bot.domain.execution import ExecutionStatus, StageStatus
+from bot.engines._harness_bodies import Body, or_empty, or_nothing
 
 # The set is open (3.10 of the contract): what is not listed is UNKNOWN.
 STATUSES: Mapping[str, ExecutionStatus] = MappingProxyType(
@@ -64,33 +65,21 @@ EVENTS_OF_ENDS = frozenset({"PipelineFailed", "PipelineEnd"})
 BAD_ENDS = frozenset({"failed", "aborted", "rejected", "expired"})
 
 
-def _or_empty(given: Any) -> Any:
-    return [] if given is None else given
-
-
-def _or_nothing(given: Any) -> Any:
-    return {} if given is None else given
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Said(_Body):
+class Said(Body):
     """One message of an envelope."""
 
     code: str | None = None
     message: str | None = None
 
 
-class Envelope(_Body):
+class Envelope(Body):
     """What every answer is wrapped in, good or bad; what a v1 address wraps otherwise has the same names."""
 
     status: str | None = None
     code: str | None = None
     message: str | None = None
     correlation: str | None = Field(None, validation_alias=AliasChoices("correlationId", "correlation_id"))
-    said: Annotated[list[Said], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="responseMessages")
+    said: Annotated[list[Said], BeforeValidator(or_empty)] = Field(default_factory=list, alias="responseMessages")
     data: Any = None
     plan: Any = Field(None, alias="planExecution")  # the published form of a retry's answer has no wrapper
 
@@ -107,20 +96,20 @@ class Envelope(_Body):
         return f"{told} (correlation {self.correlation})" if self.correlation and told else told
 
 
-class FailureBody(_Body):
+class FailureBody(Body):
     """Why something failed."""
 
     message: str | None = None
 
 
-class EdgesBody(_Body):
+class EdgesBody(Body):
     """Where a node of the stage graph leads."""
 
-    children: Annotated[list[str], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="currentNodeChildren")
-    following: Annotated[list[str], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="nextIds")
+    children: Annotated[list[str], BeforeValidator(or_empty)] = Field(default_factory=list, alias="currentNodeChildren")
+    following: Annotated[list[str], BeforeValidator(or_empty)] = Field(default_factory=list, alias="nextIds")
 
 
-class NodeBody(_Body):
+class NodeBody(Body):
     """A node of the stage graph: a stage, a block of parallel ones, or a loop with its copies."""
 
     kind: str = Field("", alias="nodeType")
@@ -128,7 +117,7 @@ class NodeBody(_Body):
     identifier: str = Field("", alias="nodeIdentifier")
     name: str = ""
     status: str = "NotStarted"
-    edges: Annotated[EdgesBody, BeforeValidator(_or_nothing)] = Field(default_factory=EdgesBody, alias="edgeLayoutList")
+    edges: Annotated[EdgesBody, BeforeValidator(or_nothing)] = Field(default_factory=EdgesBody, alias="edgeLayoutList")
     failure: FailureBody | None = Field(None, alias="failureInfo")
     is_rollback: bool | None = Field(None, validation_alias=AliasChoices("isRollbackStageNode", "rollbackStageNode"))
 
@@ -143,7 +132,7 @@ class NodeBody(_Body):
         return self.group == "STRATEGY"
 
 
-class SummaryBody(_Body):
+class SummaryBody(Body):
     """One execution."""
 
     id: str = Field(alias="planExecutionId", min_length=1)
@@ -151,10 +140,10 @@ class SummaryBody(_Body):
     name: str = ""
     status: str = ""
     failure: FailureBody | None = Field(None, alias="failureInfo")
-    nodes: Annotated[dict[str, NodeBody], BeforeValidator(_or_nothing)] = Field(default_factory=dict, alias="layoutNodeMap")
+    nodes: Annotated[dict[str, NodeBody], BeforeValidator(or_nothing)] = Field(default_factory=dict, alias="layoutNodeMap")
     first: str | None = Field(None, alias="startingNodeId")
-    modules: Annotated[list[str], BeforeValidator(_or_empty)] = Field(default_factory=list)
-    module_info: Annotated[dict[str, Any], BeforeValidator(_or_nothing)] = Field(default_factory=dict, alias="moduleInfo")
+    modules: Annotated[list[str], BeforeValidator(or_empty)] = Field(default_factory=list)
+    module_info: Annotated[dict[str, Any], BeforeValidator(or_nothing)] = Field(default_factory=dict, alias="moduleInfo")
     started_at: int | None = Field(None, alias="startTs")
     ended_at: int | None = Field(None, alias="endTs")
     created_at: int | None = Field(None, alias="createdAt")
@@ -167,13 +156,13 @@ class SummaryBody(_Body):
         return STATUSES.get(self.status, ExecutionStatus.UNKNOWN)
 
 
-class DetailsBody(_Body):
+class DetailsBody(Body):
     """The answer about one execution."""
 
     summary: SummaryBody = Field(alias="pipelineExecutionSummary")
 
 
-class MemberBody(_Body):
+class MemberBody(Body):
     """A stage that can be retried."""
 
     identifier: str = Field(min_length=1)
@@ -181,66 +170,66 @@ class MemberBody(_Body):
     status: str = ""
 
 
-class GroupBody(_Body):
+class GroupBody(Body):
     """Stages that run at the same time."""
 
-    members: Annotated[list[MemberBody], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="info")
+    members: Annotated[list[MemberBody], BeforeValidator(or_empty)] = Field(default_factory=list, alias="info")
 
 
-class RetryStagesBody(_Body):
+class RetryStagesBody(Body):
     """What can be retried, or why nothing can."""
 
     is_resumable: bool = Field(False, validation_alias=AliasChoices("resumable", "isResumable"))
     reason: str | None = Field(None, alias="errorMessage")
-    groups: Annotated[list[GroupBody], BeforeValidator(_or_empty)] = Field(default_factory=list)
+    groups: Annotated[list[GroupBody], BeforeValidator(or_empty)] = Field(default_factory=list)
 
 
-class ChainMember(_Body):
+class ChainMember(Body):
     """One execution of a chain of retries."""
 
     id: str = Field(alias="uuid")
 
 
-class ChainBody(_Body):
+class ChainBody(Body):
     """A chain of retries, newest first; one that was never retried has none."""
 
     latest: str | None = Field(None, alias="latestExecutionId")
-    members: Annotated[list[ChainMember], BeforeValidator(_or_empty)] = Field(default_factory=list, alias="executionInfos")
+    members: Annotated[list[ChainMember], BeforeValidator(or_empty)] = Field(default_factory=list, alias="executionInfos")
 
 
-class InputsBody(_Body):
+class InputsBody(Body):
     """The runtime inputs of an execution; the text is missing when there were none."""
 
     text: str | None = Field(None, alias="inputSetYaml")
 
 
-class TemplateBody(_Body):
+class TemplateBody(Body):
     """What a pipeline asks for when it starts."""
 
     text: str | None = Field(None, alias="inputSetTemplateYaml")
 
 
-class ExecutionsBody(_Body):
+class ExecutionsBody(Body):
     """A page of executions."""
 
-    content: Annotated[list[SummaryBody], BeforeValidator(_or_empty)] = Field(default_factory=list)
+    content: Annotated[list[SummaryBody], BeforeValidator(or_empty)] = Field(default_factory=list)
 
 
-class PipelineBody(_Body):
+class PipelineBody(Body):
     """A pipeline in the list of a project."""
 
     identifier: str
     name: str = ""
 
 
-class PipelinesBody(_Body):
+class PipelinesBody(Body):
     """A page of pipelines."""
 
-    content: Annotated[list[PipelineBody], BeforeValidator(_or_empty)] = Field(default_factory=list)
+    content: Annotated[list[PipelineBody], BeforeValidator(or_empty)] = Field(default_factory=list)
     total: int | None = Field(None, alias="totalElements")
 
 
-class EventBody(_Body):
+class EventBody(Body):
     """What a notification rule tells; everything that is empty is left out."""
 
     account: str | None = Field(None, alias="accountIdentifier")
@@ -258,7 +247,7 @@ class EventBody(_Body):
     error: str | None = Field(None, alias="errorMessage")
 
 
-class NoticeBody(_Body):
+class NoticeBody(Body):
     """The envelope of a notification."""
 
     data: EventBody = Field(alias="eventData")

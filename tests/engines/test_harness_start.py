@@ -1,6 +1,7 @@
 """What both Harness engines promise of starting: targets found by name, inputs asked for, one call, found again."""
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -101,6 +102,15 @@ async def test_firstgen_starts_with_two_variables_and_an_artifact(firstgen: Firs
     assert run.variables["environment"] == "env-staging"
     assert run.notes == f"the second try [{KEY}]"
     assert (await firstgen.engine.describe(receipt.ref)).status is ExecutionStatus.SUCCEEDED
+
+
+async def test_a_target_that_only_its_key_is_left_of_is_started_with_all_values(firstgen: FirstGenStand) -> None:
+    target = await one_target(firstgen.engine, "Deploy shop")
+    inputs = {one.key: SHOP[one.label] for one in target.inputs if one.label in SHOP}
+
+    receipt = await firstgen.engine.start(replace(target, inputs=()), inputs, KEY, boot_time() + 5)
+
+    assert firstgen.world.runs[receipt.ref.id].variables["version"] == "1.1"
 
 
 @pytest.mark.parametrize(
@@ -349,6 +359,12 @@ def test_all_but_the_values_stays_as_it_was() -> None:
 )
 def test_inputs_that_chat_cannot_give_are_refused(line: str, words: str) -> None:
     assert words in read_template(f"pipeline:\n{line}\n").refusal
+
+
+def test_an_expression_that_harness_itself_proposes_may_stay() -> None:
+    template = read_template("pipeline:\n  tag: <+input>.default(<+pipeline.sequenceId>)\n")
+
+    assert fill(template, {template.inputs[0].key: "<+pipeline.sequenceId>"}) == 'pipeline:\n  tag: "<+pipeline.sequenceId>"\n'
 
 
 def test_a_bomb_in_a_template_is_text() -> None:

@@ -1,0 +1,38 @@
+"""What starting has in common on both generations of Harness: how many inputs, which values, and our key in the notes."""
+
+from collections.abc import Mapping, Sequence
+
+from bot.domain.errors import NotResumable
+from bot.domain.execution import StartInput
+
+MOST_INPUTS = 15
+NOTES = "notes"
+EXPRESSIONS = ("${", "<+")
+
+
+def notes_of(inputs: Mapping[str, str], key: str) -> str:
+    """The person's notes, with the mark by which a lost start is found again."""
+    return f"{inputs.get(NOTES, '').strip()} [{key}]".strip()
+
+
+def too_many(inputs: Sequence[StartInput]) -> str:
+    """Why a dialog cannot ask for them, empty when it can."""
+    if len(inputs) <= MOST_INPUTS:
+        return ""
+    return f"It takes {len(inputs)} inputs, which is more than a dialog here holds; start it in Harness."
+
+
+def check_value(asked: StartInput, value: str) -> None:
+    """NotResumable when a value is missing or not allowed."""
+    if not value and asked.is_required:
+        raise NotResumable(f"“{asked.label}” needs a value.")
+    if value and asked.choices and value not in asked.choices:
+        raise NotResumable(f"“{asked.label}” takes one of: {', '.join(asked.choices)}.")
+    if value != asked.default:  # an expression of Harness's own may stay
+        check_plain(asked.label, value)
+
+
+def check_plain(label: str, value: str) -> None:
+    """NotResumable for an expression: whoever may start is not thereby one who may read Harness's secrets."""
+    if any(mark in value for mark in EXPRESSIONS):
+        raise NotResumable(f"“{label}” takes a plain value: expressions are not passed on.")
