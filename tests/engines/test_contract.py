@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot.domain.errors import (
+    ConfigError,
     ContractViolation,
     EngineError,
     Forbidden,
@@ -353,6 +354,11 @@ def test_each_feature_says_yes_or_why_not(case: Case) -> None:
 
     assert features
     assert all(text.startswith(("yes", "no")) for text in features.values()), features
+
+
+def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="restate"):
+        engine_class("no such engine")
 
 
 def test_files_entry_points_and_rows_name_the_same_engines() -> None:

@@ -446,6 +446,14 @@ async def test_a_server_that_is_starting_was_sent_nothing(world: SimulatedWorld,
     assert alone.resumes() == 1
 
 
+async def test_a_conflict_is_a_refusal_even_when_the_state_cannot_be_read(world: SimulatedWorld, alone: RestateStand) -> None:
+    ref = await alone.succeed_one()
+    world.fail("POST /query", 429)
+
+    with pytest.raises(NotResumable, match="is completed, cannot be resumed"):
+        await resume(alone, ref, KEEP)
+
+
 async def test_a_gateway_that_fails_after_sending_leaves_the_outcome_unknown(
     world: SimulatedWorld, alone: RestateStand
 ) -> None:
