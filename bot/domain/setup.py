@@ -19,6 +19,16 @@ def _fits(value: str, globs: tuple[str, ...]) -> bool:
     return any(fnmatchcase(value, glob) for glob in globs)
 
 
+def _may_fit(route: "Route", known: Mapping[str, str | None]) -> bool | None:
+    """None where it hangs on a value that is not known."""
+    fits = [
+        _fits(value, globs) if (value := known[key]) is not None else None
+        for key, globs in route.match.items()
+        if globs != ("*",)
+    ]
+    return False if False in fits else None if None in fits else True
+
+
 @dataclass(frozen=True)
 class Timings:
     """How long things may take and how often they are done; shorter in the playground."""
@@ -102,20 +112,24 @@ class Setup:
                 return route
         return None
 
-    def possible_channel(self, connection: str) -> str | None:
-        """The channel of the first route that may fit a failure of which only the connection is known."""
-        return next((route.channel for route in self.routes if _fits(connection, route.match.get("connection", ("*",)))), None)
+    def possible_channel(self, connection: str, name: str) -> str | None:
+        """The channel of the first route that may fit a failure of which no more than this is known."""
+        known = self._known(connection, name)
+        return next((route.channel for route in self.routes if _may_fit(route, known) is not False), None)
 
     def route_of_channel(self, channel: str) -> Route | None:
         """The first route to a channel."""
         return next((route for route in self.routes if route.channel == channel), None)
 
-    def needs_description(self, connection: str) -> bool:
-        """Whether the route of a failure on this connection may hang on its name or environment."""
-        for route in self.routes:
-            if _fits(connection, route.match.get("connection", ("*",))):
-                return bool(set(route.match) - {"connection"})
-        return False
+    def needs_description(self, connection: str, name: str) -> bool:
+        """Whether the route of a failure may hang on what its engine has yet to say: its environment, or a name not given."""
+        known = self._known(connection, name)
+        first = next((fit for route in self.routes if (fit := _may_fit(route, known)) is not False), True)
+        return first is None
+
+    def _known(self, connection: str, name: str) -> Mapping[str, str | None]:
+        info = self.connections.get(connection)
+        return {"connection": connection, "name": name or None, "environment": info.environment if info else None}
 
     def subject(self, execution: Execution, action: Action, stages: tuple[str, ...]) -> Subject:
         """What policies are matched against for an execution."""

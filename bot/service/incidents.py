@@ -41,7 +41,7 @@ async def report_failure(core: Core, notice: FailureNotice, via: str) -> None:
 
 async def _open(core: Core, unit: Unit, notice: FailureNotice, via: str, now: datetime) -> Incident:
     incident = opened_by(notice, core.setup.workspace, now)
-    if notice.name or not core.setup.needs_description(notice.ref.connection):
+    if not core.setup.needs_description(notice.ref.connection, incident.name):
         incident = replace(incident, channel=_channel(core, incident))
     incident = await unit.incidents.add(incident)
     unit.record(
@@ -218,7 +218,7 @@ async def route_anyway(core: Core, incident_id: int) -> None:
         incident = await unit.incidents.lock(incident_id)
         if incident is None or incident.channel or incident.state is not IncidentState.OPEN:
             return
-        channel = _channel(core, incident) or core.setup.possible_channel(incident.connection)
+        channel = _channel(core, incident) or core.setup.possible_channel(incident.connection, incident.name)
         if channel is None:
             await _unrouted(core, unit, incident, core.now())
             return
