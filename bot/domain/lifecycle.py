@@ -53,14 +53,15 @@ def requested(request: Request, now: datetime, via: str) -> Step:
 
 
 def approve(request: Request, person: Person, approvers: Sequence[Person], now: datetime) -> Step:
-    """One more approval; `approvers` are the earlier ones with today's facts. Approved once every policy has its count.
+    """One more approval; `approvers` are the earlier ones as known today. Approved once every policy has its count.
 
     Raises Refusal: not allowed, not one's own, twice, too late.
     """
-    may_still_decide(request, person, now)
+    may_still_decide(request, person, now, (RequestState.PENDING,))
     may_decide(request.rules, person, request.requester, request.channel, now)
     decision = Decision(person.actor, is_approval=True, at=now)
-    missing = approvals_missing(request.rules, [*approvers, person], request.requester, request.channel, now)
+    # the earlier ones were checked when they decided and are checked again before the call: growing old takes nothing back
+    missing = approvals_missing(request.rules, [*approvers, person], request.requester, request.channel, None)
     to = RequestState.PENDING if missing else RequestState.APPROVED
     after = moved(request, Command.APPROVE, to, decisions=(*request.decisions, decision))
     return after, (entry(after, AuditAction.APPROVED, person.actor, now, digest=request.digest, missing=missing or None),)
@@ -68,7 +69,7 @@ def approve(request: Request, person: Person, approvers: Sequence[Person], now: 
 
 def reject(request: Request, person: Person, reason: str, now: datetime) -> Step:
     """The end of the request by one allowed reject. Raises Refusal as `approve` does; one's own request can be withdrawn."""
-    may_still_decide(request, person, now)
+    may_still_reject(request, person, now)
     may_decide(request.rules, person, request.requester, request.channel, now)
     decision = Decision(person.actor, is_approval=False, at=now, reason=clean(reason, 1000))
     after = moved(
@@ -82,9 +83,13 @@ def reject(request: Request, person: Person, reason: str, now: datetime) -> Step
     return after, (entry(after, AuditAction.REJECTED, person.actor, now, digest=request.digest, reason=decision.reason),)
 
 
-def may_still_decide(request: Request, person: Person, now: datetime) -> None:
-    """Raises Refusal when it is too late for a decision, or the person made theirs already."""
-    if request.state is not RequestState.PENDING:
+def may_still_reject(request: Request, person: Person, now: datetime) -> None:
+    """Raises Refusal when it is too late to reject (it is being sent), or the person made their decision already."""
+    may_still_decide(request, person, now, (RequestState.PENDING, RequestState.APPROVED))
+
+
+def may_still_decide(request: Request, person: Person, now: datetime, states: Sequence[RequestState]) -> None:
+    if request.state not in states:
         raise Refusal("too_late", f"Nothing was done: {describe_state(request)}")
     if now >= request.expires_at:
         raise Refusal("expired", f"{request.label} has expired. Press *Retry* on the card to ask again.")
@@ -198,9 +203,9 @@ def weighed(request: Request, evidence: Evidence, now: datetime, look_at: dateti
             request, Command.FIND_HARMLESS, RequestState.APPROVED, outcome=said, sent_at=None, not_before=None, tries=0
         )
         return after, (entry(after, AuditAction.EVIDENCE_HARMLESS, actor, now, seen=said),)
-    first_look = request.tries == 0
     after = replace(request, version=request.version + 1, outcome=said, not_before=look_at, tries=request.tries + 1)
-    return after, (entry(after, AuditAction.EVIDENCE_UNCLEAR, actor, now, seen=said),) if first_look else ()
+    is_news = said != request.outcome
+    return after, (entry(after, AuditAction.EVIDENCE_UNCLEAR, actor, now, seen=said),) if is_news else ()
 
 
 def succeeded(request: Request, now: datetime) -> Step:

@@ -207,8 +207,11 @@ def _no_policy(subject: Subject, uncertain: list[Policy]) -> str:
     return f"No policy allows {what}. An administrator can add one."
 
 
-def why_not(words: Iterable[str], person: Person, channel: str | None, now: datetime) -> str | None:
-    """None when one of the words names the person, else the reason; facts that are missing or stale let nobody through."""
+def why_not(words: Iterable[str], person: Person, channel: str | None, now: datetime | None) -> str | None:
+    """None when one of the words names the person, else the reason; facts that are missing or stale let nobody through.
+
+    `now` None: facts count however old they are.
+    """
     words = tuple(words)
     if person.kind is PersonKind.DEACTIVATED:
         return "deactivated people neither ask nor decide"
@@ -216,14 +219,18 @@ def why_not(words: Iterable[str], person: Person, channel: str | None, now: date
         return None
     if person.kind is None or person.kind_read_at is None:
         return "I do not know you yet and am looking you up; try again in a few seconds"
-    if now - person.kind_read_at > FRESH:
+    if _is_stale(person.kind_read_at, now):
         return "what I know of you is older than 10 minutes because Slack does not answer me; try again shortly"
     if person.kind is not PersonKind.MEMBER:
         return f"{KIND_WORDS[person.kind]} may only when a policy names them by id"
     return _why_not_by_group(words, person, channel, now)
 
 
-def _why_not_by_group(words: tuple[str, ...], person: Person, channel: str | None, now: datetime) -> str | None:
+def _is_stale(read_at: datetime, now: datetime | None) -> bool:
+    return now is not None and now - read_at > FRESH
+
+
+def _why_not_by_group(words: tuple[str, ...], person: Person, channel: str | None, now: datetime | None) -> str | None:
     stale = False
     for word in words:
         group = channel if word == "channel" else word
@@ -231,7 +238,7 @@ def _why_not_by_group(words: tuple[str, ...], person: Person, channel: str | Non
             return None
         if group is None or group not in person.read_at:
             continue
-        if now - person.read_at[group] > FRESH:
+        if _is_stale(person.read_at[group], now):
             stale = True
         elif group in person.groups:
             return None
@@ -283,9 +290,12 @@ def may_decide(rules: Rules, person: Person, requester: str, channel: str | None
 
 
 def approvals_missing(
-    rules: Rules, approvers: Iterable[Person], requester: str, channel: str | None, now: datetime
+    rules: Rules, approvers: Iterable[Person], requester: str, channel: str | None, now: datetime | None
 ) -> dict[str, int]:
-    """For each policy by name how many approvals it still wants, counting distinct people it lets decide; empty = enough."""
+    """For each policy by name how many approvals it still wants, counting distinct people it lets decide; empty = enough.
+
+    `now` None: what is known of the approvers counts however old it is. Before the call it must be fresh.
+    """
     people = {person.actor: person for person in approvers if person.actor != requester or rules.self_approval}
     missing = {}
     for policy in rules.policies:

@@ -106,7 +106,7 @@ async def _ask_reject(core: Core, unit: Unit, act: Act) -> Done:
     _same_channel(request, act)
     if unread(request.rules, act.person, request.channel):
         raise NotRead(request.rules, request.channel)
-    lifecycle.may_still_decide(request, act.person, core.now())
+    lifecycle.may_still_reject(request, act.person, core.now())
     may_decide(request.rules, act.person, request.requester, request.channel, core.now())
     return Done(shows=RejectReason(request))
 

@@ -57,7 +57,7 @@ async def _approval(core: Core, readings: Readings, message: Message) -> Approva
     if request is None:
         return None
     people = await readings.approvers_of(request)
-    missing = approvals_missing(request.rules, people, request.requester, request.channel, core.now())
+    missing = approvals_missing(request.rules, people, request.requester, request.channel, None)
     mentions = _mentions(request) if message.ts is None else ()
     incident = await readings.incident(request.incident_id) if request.incident_id else None
     link = incident.seen.link if incident and incident.seen else ""
