@@ -4,18 +4,19 @@ approved ─▶ engine and people read afresh ─tx─▶ resuming ─▶ engine
 """
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from bot.domain import lifecycle
 from bot.domain.errors import ContractViolation, EngineError, NotFound, NotSent, OutcomeUnknown, RateLimited, Refusal
-from bot.domain.execution import Execution, Receipt, ResumePoint
+from bot.domain.execution import Action, Execution, Receipt, ResumePoint, StartTarget
 from bot.domain.incident import Incident
 from bot.domain.policy import approvals_missing, may_request
-from bot.domain.ports import PreparesResume, Purpose, purpose
+from bot.domain.ports import Purpose, StartsExecutions, purpose
 from bot.domain.request import Request, RequestState
 from bot.domain.text import clean, cleaned
-from bot.service import health, people
+from bot.service import health, people, starts
 from bot.service.core import Core
 from bot.service.incidents import follow_chain
 from bot.service.requests import (
@@ -49,6 +50,9 @@ async def carry_out(core: Core, request_id: int) -> None:
     request = await _still_approved(core, request_id)
     if request is None:
         return
+    if request.action is Action.START:
+        await _carry_out_start(core, request)
+        return
     try:
         execution = await follow_chain(core, request.ref)
         await health.answered(core, request.connection)
@@ -59,15 +63,66 @@ async def carry_out(core: Core, request_id: int) -> None:
         await health.failed(core, request.connection, error)
         await _put_off(core, request, str(error), error.wait if isinstance(error, RateLimited) else None)
         return
-    users = [actor.rsplit("/", 1)[-1] for actor in (request.requester, *request.approvers)]
-    if not await people.refresh_for(core, users, request.rules.principals, request.channel):
-        await _put_off(core, request, "Slack does not say who may do this now, so nothing is sent")
+    if not await _people_read(core, request):
         return
     if core.life.is_ending:
         return  # the sweep of a process that stays enqueues it again
     sending = await _intend(core, request, execution)
     if sending is not None:
-        await _call(core, sending)
+        made, engine = sending.request, core.engine(request.connection)
+        await _call(core, made, engine.resume(made.ref, sending.point, made.call_key, sending.send_before))
+
+
+async def _carry_out_start(core: Core, request: Request) -> None:
+    try:
+        target = await starts.find_again(core, request.connection, request.name, request.point.key)
+    except Refusal as refusal:
+        if refusal.reason == "engine_down":
+            await _put_off(core, request, str(refusal))
+        else:
+            await _refuse(core, request, str(refusal))
+        return
+    if not await _people_read(core, request):
+        return
+    if core.life.is_ending:
+        return
+    async with core.store.unit() as unit:
+        current = await _unchanged(unit, request)
+        if current is None or await _start_is_off(core, unit, current, target):
+            return
+        send_before = core.clock.boot() + core.setup.timings.send_window
+        after = await save_step(unit, current, lifecycle.send(current, core.now()))
+        await refresh_messages(unit, after)
+    engine = core.engine(after.connection)
+    assert isinstance(engine, StartsExecutions)  # noqa: S101 — it found the target
+    await _call(core, after, engine.start(target, after.inputs, after.call_key, send_before))
+
+
+async def _start_is_off(core: Core, unit: Unit, request: Request, target: StartTarget) -> bool:
+    """Ends a start whose time, rules or target are not those that were decided on."""
+    now = core.now()
+    if now >= request.expires_at:
+        await end_early(unit, request, lifecycle.expire(request, now))
+        return True
+    try:
+        rules = starts.rules_for(core, target, starts.environment_of(core, target, request.inputs))
+        if starts.digest(request, target, rules) != request.digest:
+            await _overtaken(core, unit, request, "what was shown has changed since (the target, or a policy)")
+            return True
+        await _still_allowed(core, unit, request)
+    except Refusal as refusal:
+        await end_early(unit, request, lifecycle.refuse(request, str(refusal), now))
+        return True
+    return False
+
+
+async def _people_read(core: Core, request: Request) -> bool:
+    """Whether what the decision hangs on could be read afresh; puts the request off when not."""
+    users = [actor.rsplit("/", 1)[-1] for actor in (request.requester, *request.approvers)]
+    if await people.refresh_for(core, users, request.rules.principals, request.channel):
+        return True
+    await _put_off(core, request, "Slack does not say who may do this now, so nothing is sent")
+    return False
 
 
 async def _still_approved(core: Core, request_id: int) -> Request | None:
@@ -187,13 +242,10 @@ async def _still_allowed(core: Core, unit: Unit, request: Request) -> None:
         )
 
 
-async def _call(core: Core, sending: Sending) -> None:
-    request = sending.request
-    engine = core.engine(request.connection)
+async def _call(core: Core, request: Request, call: Awaitable[Receipt]) -> None:
+    """Make the one call and save what came of it."""
     try:
-        if isinstance(engine, PreparesResume) and engine.needs_preparation(sending.point) and request.prepared_at is None:
-            raise AssertionError("an unprepared call must not be sent")
-        receipt = await engine.resume(request.ref, sending.point, request.call_key, sending.send_before)
+        receipt = await call
     except (OutcomeUnknown, ContractViolation) as error:
         await save_lost(core, request, str(error))
     except (NotSent, RateLimited) as error:

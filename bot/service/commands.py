@@ -13,10 +13,10 @@ from bot.domain.audit import AuditAction, AuditEntry
 from bot.domain.errors import Refusal
 from bot.domain.execution import Execution, find_point
 from bot.domain.incident import Incident
-from bot.domain.messages import Answer, Choice, Listing, PickPoint, Tone, Trail, Word
+from bot.domain.messages import Answer, Choice, Listing, PickPoint, StartForm, Tone, Trail, Word
 from bot.domain.policy import Person, PersonKind
 from bot.domain.text import clean, listed, literal, nearest, shorten
-from bot.service import people
+from bot.service import people, starts
 from bot.service.core import Core
 from bot.service.incidents import open_for
 from bot.service.presses import press_after_look_up
@@ -28,7 +28,9 @@ from bot.service.unit import LOOKUP_QUEUE, Job, Lookup, Place
 
 log = logging.getLogger(__name__)
 LIFE = timedelta(minutes=25)
-Private = Answer | Listing | Trail | PickPoint | Word
+MOST_CANDIDATES = 8
+MOST_TYPED = 60_000
+Private = Answer | Listing | Trail | PickPoint | StartForm | Word
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ async def take_order(core: Core, order: Order) -> bool:
         now = core.now()
         if not await unit.first_time("command", order.key, now):
             return False
-        argument, stage = clean(order.argument, 1000), clean(order.stage, 300)
+        argument, stage = clean(order.argument, MOST_TYPED), clean(order.stage, 300)
         lookup = await unit.commands.add(order.place, order.verb, argument, stage, now=now, expires_at=now + LIFE)
         unit.record(
             AuditEntry(
@@ -57,11 +59,16 @@ async def take_order(core: Core, order: Order) -> bool:
                 actor=f"slack:{order.team or 'unknown'}/{order.place.user}",
                 action=AuditAction.COMMAND_RECEIVED,
                 subject="bot",
-                data={"verb": order.verb, "argument": argument, "stage": stage, "channel": order.place.channel},
+                data={"verb": order.verb, "argument": _for_audit(order), "stage": stage, "channel": order.place.channel},
             )
         )
         await unit.enqueue(Job("look_up", LOOKUP_QUEUE, {"lookup_id": lookup.id}))
         return True
+
+
+def _for_audit(order: Order) -> str:
+    """What was typed; never the inputs of a start."""
+    return "" if order.verb == "start_now" else clean(order.argument, 500)
 
 
 class Commands:
@@ -76,6 +83,9 @@ class Commands:
             "status": self._status,
             "audit": self._audit,
             "why": self._why,
+            "find": self._find,
+            "start": self._start,
+            "start_now": self._start_now,
         }
 
     async def look_up(self, lookup_id: int) -> None:
@@ -127,7 +137,7 @@ class Commands:
                     actor=f"slack:{lookup.place.workspace}/{lookup.place.user}",
                     action=AuditAction.REQUEST_REFUSED,
                     subject="bot",
-                    data={"wanted": lookup.verb, "argument": lookup.argument, "reason": refusal.reason},
+                    data={"wanted": lookup.verb, "reason": refusal.reason},
                 )
             )
 
@@ -176,6 +186,27 @@ class Commands:
                 known = await unit.directory.person(person.workspace, person.id)
             if incident.channel not in known.read_at or any(word not in known.read_at for word in words - {"channel"}):
                 await people.refresh_for(self._core, [person.id], words, incident.channel)
+
+    async def _find(self, lookup: Lookup, person: Person) -> Private:
+        """The first of several things a message may mean that an engine knows."""
+        refusal = Refusal("not_found", "I find no execution that I know in that message.")
+        for argument in lookup.argument.split("\n")[:MOST_CANDIDATES]:
+            try:
+                found = await resolve(self._core, argument)
+            except Refusal:
+                continue
+            if found.executions:
+                return await self._resume_one(lookup, person, found.executions[0])
+            refusal = Refusal("engine_down", f"{listed(list(found.troubles))}. Please try again shortly.")
+        raise refusal
+
+    # ---- start ---------------------------------------------------------------------------
+
+    async def _start(self, lookup: Lookup, person: Person) -> Private:
+        return await starts.find(self._core, lookup)
+
+    async def _start_now(self, lookup: Lookup, person: Person) -> Private:
+        return await starts.ask(self._core, lookup, person)
 
     # ---- reports -------------------------------------------------------------------------
 

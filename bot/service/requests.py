@@ -1,15 +1,13 @@
 """Requests: made, decided, withdrawn, expired. Each function works inside the caller's unit and checks before it writes."""
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from bot.domain import lifecycle
 from bot.domain.audit import AuditEntry
 from bot.domain.errors import Refusal
 from bot.domain.execution import Action, Execution, ResumePoint
 from bot.domain.incident import Incident
-from bot.domain.policy import Person, Rules, applicable, approvals_missing, may_request, unread
+from bot.domain.policy import Person, Rules, applicable, may_request, unread
 from bot.domain.request import Request, RequestState, describe_state, digest_of
 from bot.domain.text import literal
 from bot.service.core import Core
@@ -88,7 +86,7 @@ async def request_resume(
     request, entries = lifecycle.requested(request, now, via)
     await unit.requests.add(request)
     unit.record(*entries)
-    await _announce_new(core, unit, request)
+    await announce_new(unit, request)
     return request
 
 
@@ -123,7 +121,8 @@ def fresh_digest(request: Request, execution: Execution, point: ResumePoint, rul
     return digest_of(execution.ref, point, rules, baseline=execution.baseline, inputs=execution.inputs, warning=request.warning)
 
 
-async def _announce_new(core: Core, unit: Unit, request: Request) -> None:
+async def announce_new(unit: Unit, request: Request) -> None:
+    """The messages, timers and, where nobody has to approve, the call of a new request."""
     if request.state is RequestState.APPROVED:
         await enqueue_carry_out(unit, request)
     else:
@@ -238,12 +237,6 @@ async def remind(core: Core, request_id: int) -> None:
         now = core.now()
         if now < request.expires_at and await unit.first_time("reminder", request.label, now):
             await want_in_thread(unit, request, "reminder", Rank.RESULT)
-
-
-async def missing_approvals(unit: Unit, request: Request, now: datetime) -> dict[str, int]:
-    """What each policy still wants, with today's facts about who approved."""
-    people: Sequence[Person] = await unit.directory.people(request.approvers)
-    return approvals_missing(request.rules, people, request.requester, request.channel, now)
 
 
 def is_start(request: Request) -> bool:

@@ -61,23 +61,28 @@ async def _candidates(core: Core, argument: str) -> list[ExecutionRef]:
         return await _by_address(core, argument)
     name, colon, rest = argument.partition(":")
     if colon and name in core.engines:
-        execution = core.engines[name].read_argument(rest)
+        execution = await _read(core.engines[name], rest)
         if execution is None:
             raise Refusal("malformed", f"`{literal(rest, 100)}` is not an execution id of {name}.")
         return [ExecutionRef(name, execution)]
-    if colon and re.fullmatch(r"[A-Za-z][\w.-]*", name):
+    found = {connection: await _read(engine, argument) for connection, engine in core.engines.items()}
+    refs = [ExecutionRef(connection, execution) for connection, execution in found.items() if execution is not None]
+    if not refs and colon and re.fullmatch(r"[A-Za-z][\w.-]*", name):
         near = nearest(name, core.engines)
-        raise Refusal(
-            "no_connection", f"There is no connection “{literal(name, 60)}”{near} I have {listed(sorted(core.engines), 'and')}."
-        )
-    ids = {name: engine.read_argument(argument) for name, engine in core.engines.items()}
-    return [ExecutionRef(name, execution) for name, execution in ids.items() if execution is not None]
+        have = listed(sorted(core.engines)) or "none yet"
+        raise Refusal("no_connection", f"There is no connection “{literal(name, 60)}”{near} I have {have}.")
+    return refs
+
+
+async def _read(engine: Engine, text: str) -> str | None:
+    """The execution id in an id, an address, or what leads to one by a look-up (a session)."""
+    return engine.read_argument(text) or await _session(engine, text)
 
 
 async def _by_address(core: Core, address: str) -> list[ExecutionRef]:
     found = []
     for name, engine in core.engines.items():
-        execution = engine.read_argument(address) or await _session(engine, address)
+        execution = await _read(engine, address)
         if execution is not None:
             found.append(ExecutionRef(name, execution))
     if not found:
@@ -98,7 +103,7 @@ async def _session(engine: Engine, address: str) -> str | None:
         raise Refusal("not_found", literal(str(error))) from None
     except EngineError as error:
         raise Refusal(
-            "engine_down", f"The engine of that address could not be asked: {literal(str(error))}. Please try again."
+            "engine_down", f"The engine could not be asked where that leads: {literal(str(error))}. Please try again."
         ) from None
 
 

@@ -12,6 +12,7 @@ from bot.service.commands import Order, take_order
 from bot.service.core import Core
 from bot.service.forms import Forms
 from bot.service.presses import Outcome, Press, Verb, press
+from bot.service.starts import Filled, Wanted
 from bot.service.unit import SLACK_QUEUE, Job, Place
 from bot.slack import payloads
 from bot.slack.help import help_answer
@@ -74,9 +75,18 @@ class Listeners:
             return await self._open_form(typed.caller, typed.channel, typed.trigger_id, key)
         if isinstance(order, Help):
             return Reply(says=help_answer(sorted(self._core.setup.connections)))
+        if isinstance(order, StartOrder):
+            return await self._find_start(typed, order, key)
         verb, argument, stage = _order_words(order)
         await take_order(self._core, Order(key, place, typed.caller.team, verb, argument, stage))
         return Reply(text=LOOKING)
+
+    async def _find_start(self, typed: payloads.SlashCommand, order: StartOrder, key: str) -> Reply:
+        external_id = _digest(key)
+        wanted = Wanted(order.typed, order.name, order.connection, order.application)
+        place = Place(typed.caller.team or "unknown", typed.caller.id, typed.channel, view_id=external_id)
+        await take_order(self._core, Order(key, place, typed.caller.team, "start", wanted.as_text()))
+        return Reply(opens=Word(LOOKING), external_id=external_id, trigger_id=typed.trigger_id)
 
     async def _open_form(self, caller: Caller, channel: str, trigger_id: str, key: str) -> Reply:
         form = await self._forms.pick_failure(_person(self._core, caller), channel)
@@ -147,6 +157,8 @@ class Listeners:
             case payloads.Rejected() as rejected:
                 wish = self._form_press(sent, Verb.REJECT, rejected.request.id, is_request=True)
                 return _form_reply(await press(self._core, replace(wish, reason=rejected.reason)), sent)
+            case payloads.StartFilled() as filled:
+                return await self._start(sent, filled)
             case _:
                 raise Refusal("unknown_form", "I do not know this form. It may be of an older version; please open it again.")
 
@@ -161,6 +173,13 @@ class Listeners:
             raise Refusal("nothing_chosen", "Choose a failure from the list, or type the execution you mean.")
         form = await self._forms.pick_point(_person(self._core, sent.caller), picked.incident.id)
         return Reply(becomes=form, external_id=external_id)
+
+    async def _start(self, sent: payloads.Submission, form: payloads.StartFilled) -> Reply:
+        filled = Filled(form.connection, form.target, form.name, form.inputs, form.reason)
+        external_id = sent.view.external_id
+        place = Place(sent.caller.team or "unknown", sent.caller.id, form.channel or None, view_id=external_id)
+        await take_order(self._core, Order(f"start {sent.view.id}", place, sent.caller.team, "start_now", filled.as_text()))
+        return Reply(becomes=Word(LOOKING), external_id=external_id)
 
     def _form_press(self, sent: payloads.Submission, verb: Verb, subject: int, *, is_request: bool = False) -> Press:
         return Press(
@@ -230,8 +249,6 @@ def _order_words(order: object) -> tuple[str, str, str]:
             return "mine", "", ""
         case AskOrder(topic=topic, subject=subject):
             return topic.value, subject, ""
-        case StartOrder(typed=typed):
-            return "start", typed, ""
         case _:
             raise AssertionError(order)
 
