@@ -109,7 +109,7 @@ class Settings(BaseModel):
         """Where the embedded database lives; raises ConfigError where it would be lost with the process."""
         if self.platform and not self.data_is_chosen:
             raise ConfigError(
-                f"On {self.platform} the disk goes with the process: set DATABASE_URL, or RESUMEBOT_DATA to a folder that lasts."
+                f"On {self.platform} the disk goes with it: set DATABASE_URL, or RESUMEBOT_DATA to a folder that lasts."
             )
         return self.data
 
