@@ -238,11 +238,13 @@ class HarnessNextgen:
 
     async def _find(self, ref: ExecutionRef) -> Found:
         summary = await self._summary(ref)
-        chain = await self._chain(summary)
-        if summary.status not in RETRYABLE or (chain.latest or summary.id) != summary.id:
-            return Found(summary, chain)
-        inputs = await self._api.get(InputsBody, f"/pipelines/execution/{path_segment(summary.id)}/inputsetV2")
-        return Found(summary, chain, await self._retry_stages(summary), inputs.text)
+        if summary.status not in RETRYABLE:
+            return Found(summary, await self._chain(summary))
+        # Side by side: before a call all of this must fit into the few seconds within which the call must leave.
+        chain, retry, inputs = await asyncio.gather(
+            self._chain(summary), self._retry_stages(summary), self._api.get(InputsBody, self._inputs_path(summary))
+        )
+        return Found(summary, chain, retry, inputs.text)
 
     async def _summary(self, ref: ExecutionRef) -> SummaryBody:
         if not is_id(ref.id):
@@ -254,6 +256,10 @@ class HarnessNextgen:
             except NotFound:
                 await asyncio.sleep(pause)
         return (await self._api.get(DetailsBody, path)).summary
+
+    @staticmethod
+    def _inputs_path(summary: SummaryBody) -> str:
+        return f"/pipelines/execution/{path_segment(summary.id)}/inputsetV2"
 
     async def _chain(self, summary: SummaryBody) -> ChainBody:
         path = f"/pipeline/execute/retryHistory/{path_segment(summary.id)}"
