@@ -119,7 +119,14 @@ class PreparesResume(Protocol):
         ...
 
     async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> None:
-        """Make the first call, and return once its effect is seen; already done is done. Raises as `resume` does."""
+        """Make the first call, and return once its effect is seen; already done is done. Raises as `resume` does.
+
+        Afterwards `describe` still offers the point under the same key.
+        """
+        ...
+
+    async def restart_evidence(self, ref: ExecutionRef, point: ResumePoint, key: str) -> Evidence:
+        """What the engine shows of a prepared `resume` whose answer was lost: happened, or unclear."""
         ...
 
 
