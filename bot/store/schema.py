@@ -10,6 +10,7 @@ from sqlalchemy.pool import NullPool
 
 import bot
 from bot.domain.errors import ConfigError
+from bot.store.guard import grant
 from bot.store.tables import schema_state
 
 NUMBER = 1  # of the schema this program was written for; a revision that the program needs raises it
@@ -25,12 +26,17 @@ def migrations_folder() -> Path:
     return installed if installed.exists() else package.parent / "migrations"
 
 
-async def migrate(url: str) -> None:
-    """Bring the schema to the newest revision; doing it again changes nothing. One process at a time, others wait."""
+async def migrate(url: str, role: str | None = None) -> None:
+    """Bring the schema to the newest revision and grant another role what it needs; doing it again changes nothing.
+
+    One process at a time, others wait.
+    """
     engine = create_async_engine(url, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(upgrade)
+            if role:
+                await connection.run_sync(grant, role)
     finally:
         await engine.dispose()
 
