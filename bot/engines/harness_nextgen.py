@@ -50,7 +50,7 @@ from bot.engines.harness_nextgen_wire import (
 OVERLAP = timedelta(minutes=5)
 LONGEST_RUN = timedelta(days=1)  # the list is by start, what is asked for is by end
 STANDING = timedelta(days=30)  # older ones cannot be retried
-NOT_WRITTEN_YET = (0.3, 0.9)  # seconds; the record of a new execution is written asynchronously
+NOT_WRITTEN_YET = 0.4  # seconds; the record of a new execution is written asynchronously
 DEPTH = 6
 
 
@@ -250,11 +250,10 @@ class HarnessNextgen:
         if not is_id(ref.id):
             raise NotFound(f"“{ref.id}” is no execution of Harness NextGen.")
         path = f"/pipelines/execution/v2/{path_segment(ref.id)}"
-        for pause in NOT_WRITTEN_YET:
-            try:
-                return (await self._api.get(DetailsBody, path)).summary
-            except NotFound:
-                await asyncio.sleep(pause)
+        try:
+            return (await self._api.get(DetailsBody, path)).summary
+        except NotFound:
+            await asyncio.sleep(NOT_WRITTEN_YET)
         return (await self._api.get(DetailsBody, path)).summary
 
     @staticmethod

@@ -21,7 +21,8 @@ from bot.simulators.serving import serve
 
 CONNECTION = "harness"
 SAMPLES = Path(__file__).parent / "samples"
-STEP_SECONDS = 0.01
+STEP_SECONDS = 0.002
+SLOWLY = 0.2  # long enough to be seen under way
 KEY = "req-17-1"
 SampleParams = list[tuple[str, bytes]]
 

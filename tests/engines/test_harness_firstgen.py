@@ -23,7 +23,7 @@ from bot.engines.harness_firstgen_wire import quoted
 from bot.simulators.harness_firstgen_resume import java_pattern
 from bot.simulators.harness_samples import APPLICATION, firstgen_cleanup
 from bot.simulators.harness_world import Member, Pipeline, Progress, Run
-from tests.engines.harness_stand import FirstGenStand, Socket, edited, firstgen_stand, rerun, samples
+from tests.engines.harness_stand import SLOWLY, FirstGenStand, Socket, edited, firstgen_stand, rerun, samples
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +65,7 @@ async def test_no_stage_after_the_failed_group_is_offered(stand: FirstGenStand) 
 
 async def test_resuming_runs_the_group_and_what_follows_under_a_new_id(stand: FirstGenStand) -> None:
     run = await stand.failed(FAILED_US)
+    stand.world.step_seconds = SLOWLY
 
     receipt = await stand.resume(run)
 

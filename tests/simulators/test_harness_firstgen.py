@@ -60,7 +60,7 @@ class Bench:
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    simulator = FirstGenSimulator(world=World(step_seconds=0.01), calls_per_minute=1000)
+    simulator = FirstGenSimulator(world=World(step_seconds=0.002), calls_per_minute=1000)
     async with direct(simulator) as client:
         yield Bench(simulator, client, firstgen_shop(simulator))
     await simulator.world.aclose()
@@ -194,6 +194,7 @@ async def test_an_unknown_execution_is_null_with_an_error(bench: Bench) -> None:
 
 
 async def test_an_execution_moves_through_its_stages(bench: Bench) -> None:
+    bench.world.step_seconds = 0.2
     run = bench.world.start(bench.shop)
     fresh = await bench.ask(EXECUTION, id=run.identifier)
     await bench.world.over(run)

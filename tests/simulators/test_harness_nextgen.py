@@ -61,7 +61,7 @@ class Bench:
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    simulator = NextGenSimulator(world=World(step_seconds=0.01))
+    simulator = NextGenSimulator(world=World(step_seconds=0.002))
     transport = httpx.ASGITransport(simulator.app)
     async with httpx.AsyncClient(base_url="http://simulator", transport=transport) as client:
         yield Bench(simulator, client, nextgen_shop(simulator), simulator.token)
@@ -317,6 +317,7 @@ async def test_the_list_of_stages_refuses_with_200(bench: Bench, change: Any, fr
 
 
 async def test_a_run_without_any_stage_has_nothing_to_retry(bench: Bench) -> None:
+    bench.world.step_seconds = 0.2
     run = bench.world.start(bench.shop)
 
     answer = await bench.call("GET", f"/pipeline/execute/{run.identifier}/retryStages", pipelineIdentifier="shop")
