@@ -89,6 +89,7 @@ def may_still_reject(request: Request, person: Person, now: datetime) -> None:
 
 
 def may_still_decide(request: Request, person: Person, now: datetime, states: Sequence[RequestState]) -> None:
+    """Raises Refusal when the request is in none of the states, has expired, or the person made their decision already."""
     if request.state not in states:
         raise Refusal("too_late", f"Nothing was done: {describe_state(request)}")
     if now >= request.expires_at:
@@ -146,9 +147,16 @@ def send(request: Request, now: datetime) -> Step:
     return after, (entry(after, AuditAction.CALL_SENT, BOT_ACTOR, now, **data),)
 
 
+def preparing(request: Request, now: datetime) -> Step:
+    """The intent of the first of two calls; that one may be repeated."""
+    after = replace(request, version=request.version + 1, preparing_at=now)
+    data = {"point": request.point.label, "digest": request.digest, "approvers": list(request.approvers)}
+    return after, (entry(after, AuditAction.PREPARING, BOT_ACTOR, now, **data),)
+
+
 def prepared(request: Request, now: datetime) -> Step:
     """The first of two calls has had its effect."""
-    after = replace(request, version=request.version + 1, prepared_at=now)
+    after = replace(request, version=request.version + 1, prepared_at=now, tries=0, not_before=None, outcome="")
     return after, (entry(after, AuditAction.PREPARED, BOT_ACTOR, now),)
 
 

@@ -140,6 +140,7 @@ class Request:
     decisions: tuple[Decision, ...] = ()
     calls: int = 0
     sent_at: datetime | None = None
+    preparing_at: datetime | None = None  # the first of two calls, which may be repeated, was begun
     prepared_at: datetime | None = None
     new_execution: str | None = None
     outcome: str = ""  # a sentence on how it ended, or what is known so far

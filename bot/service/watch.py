@@ -10,7 +10,7 @@ from bot.domain import lifecycle
 from bot.domain.errors import EngineError, NotFound
 from bot.domain.execution import Execution, ExecutionRef, ExecutionStatus, Finding, StartTarget
 from bot.domain.incident import Incident
-from bot.domain.ports import Purpose, StartsExecutions, purpose
+from bot.domain.ports import PreparesResume, Purpose, StartsExecutions, purpose
 from bot.domain.request import Request, RequestState
 from bot.domain.setup import seconds
 from bot.domain.text import cleaned
@@ -133,6 +133,8 @@ async def _look_for_evidence(core: Core, request: Request) -> None:
         if is_start(request) and isinstance(engine, StartsExecutions):
             target = StartTarget(connection=request.connection, key=request.point.key, name=request.name)
             evidence = await engine.start_evidence(target, request.call_key, request.sent_at or request.requested_at)
+        elif isinstance(engine, PreparesResume) and engine.needs_preparation(request.point):
+            evidence = await engine.restart_evidence(request.ref, request.point, request.call_key)
         else:
             evidence = await engine.evidence(request.ref, request.baseline, request.call_key)
     except EngineError as error:

@@ -129,6 +129,7 @@ requests = Table(
     Column("version", Integer, nullable=False),
     Column("calls", Integer, nullable=False, server_default="0"),
     Column("sent_at", MOMENT),
+    Column("preparing_at", MOMENT),
     Column("prepared_at", MOMENT),
     Column("new_execution", Text),
     Column("outcome", Text, nullable=False, server_default=""),

@@ -243,6 +243,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("calls", sa.Integer(), server_default="0", nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("preparing_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("prepared_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("new_execution", sa.Text(), nullable=True),
         sa.Column("outcome", sa.Text(), server_default="", nullable=False),

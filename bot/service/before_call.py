@@ -1,0 +1,32 @@
+"""What is read and checked right before a call: people afresh, policy once more."""
+
+from bot.domain.errors import Refusal
+from bot.domain.policy import approvals_missing, may_request
+from bot.domain.request import Request
+from bot.service import people
+from bot.service.core import Core
+from bot.service.receipts import put_off
+from bot.service.unit import Unit
+
+
+async def people_read(core: Core, request: Request) -> bool:
+    """Whether what the decision hangs on could be read afresh; puts the request off when not."""
+    users = [actor.rsplit("/", 1)[-1] for actor in (request.requester, *request.approvers)]
+    if await people.refresh_for(core, users, request.rules.principals, request.channel):
+        return True
+    await put_off(core, request, "Slack does not say who may do this now, so nothing is sent")
+    return False
+
+
+async def still_allowed(core: Core, unit: Unit, request: Request) -> None:
+    """Raises Refusal when requester or approvers are not allowed any more, by today's facts."""
+    now = core.now()
+    for requester in await unit.directory.people([request.requester]):
+        may_request(request.rules, requester, request.channel, now)
+    approvers = await unit.directory.people(request.approvers)
+    missing = approvals_missing(request.rules, approvers, request.requester, request.channel, now)
+    if missing:
+        lacking = ", ".join(f"{count} for “{name}”" for name, count in missing.items())
+        raise Refusal(
+            "approval_lost", f"Approvals no longer suffice, because somebody may not approve any more: {lacking} missing."
+        )
