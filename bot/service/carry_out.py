@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from bot.domain import lifecycle
 from bot.domain.errors import EngineError, Forbidden, NotFound, NotResumable, RateLimited, Refusal, Unsupported
 from bot.domain.execution import Action, Execution, ResumePoint
-from bot.domain.ports import Purpose, purpose
+from bot.domain.policy import Rules
+from bot.domain.ports import PreparesResume, Purpose, purpose
 from bot.domain.request import Request, RequestState
 from bot.domain.text import cleaned
 from bot.service import health
@@ -23,6 +24,7 @@ from bot.service.receipts import (
     overtaken,
     put_off,
     refuse,
+    unchanged,
 )
 from bot.service.requests import (
     end_early,
