@@ -1,5 +1,6 @@
 """Domain objects to and from JSON columns; their shape is the dataclass's own."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -16,12 +17,18 @@ _POLICIES: TypeAdapter[tuple[Policy, ...]] = TypeAdapter(tuple[Policy, ...])
 
 def dump(adapter: TypeAdapter[Any], value: object) -> Any:
     """What goes into a JSON column."""
-    return adapter.dump_python(value, mode="json")
+    return adapter.dump_python(value, mode="json", fallback=_plain, warnings=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):  # a read-only one, which pydantic does not know
+        return dict(value)
+    raise TypeError(type(value).__name__)
 
 
 def dump_rules(rules: Rules) -> Any:
     """Rules as JSON."""
-    return _POLICIES.dump_python(rules.policies, mode="json")
+    return dump(_POLICIES, rules.policies)
 
 
 def load_rules(value: Any) -> Rules:

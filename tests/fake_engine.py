@@ -1,0 +1,234 @@
+"""A fake engine: enforces what the port promises of a real one, and does as told."""
+
+import asyncio
+import json
+import re
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.domain.errors import ContractViolation, EngineError, NotFound, NotResumable, NotSent
+from bot.domain.execution import (
+    Evidence,
+    Execution,
+    ExecutionRef,
+    ExecutionStatus,
+    FailureNotice,
+    Finding,
+    Receipt,
+    RefusedPoint,
+    ResumePoint,
+)
+from bot.domain.ports import Clock
+
+
+class Faults:
+    """What the next calls of a method answer instead."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, deque[Exception]] = defaultdict(deque)
+
+    def add(self, method: str, *errors: Exception) -> None:
+        """Errors of the next calls, one each."""
+        self._next[method].extend(errors)
+
+    def strike(self, method: str) -> None:
+        """Raise what is next, if anything is."""
+        if self._next[method]:
+            raise self._next[method].popleft()
+
+
+@dataclass
+class Run:
+    """One execution in the fake engine's own words; `moves` counts every change."""
+
+    id: str
+    root: str
+    name: str = "Checkout"
+    status: ExecutionStatus = ExecutionStatus.FAILED
+    stage: str = "deploy"
+    error: str = "disk full"
+    environment: str | None = None
+    moves: int = 0
+    has_points: bool = True
+    is_pending: bool = False
+
+    def move(self, status: ExecutionStatus) -> None:
+        """It stands otherwise now."""
+        self.status, self.moves = status, self.moves + 1
+
+
+@dataclass(frozen=True)
+class EngineCall:
+    """A resume call that reached the engine; `took_effect` tells whether it did anything."""
+
+    execution: str
+    point: str
+    key: str
+    took_effect: bool = True
+
+
+class FakeEngine:
+    """An engine with runs `<prefix>-<n>` of three stages; resuming moves the same run, or starts a new one of the chain."""
+
+    kind = "fake"
+
+    def __init__(
+        self, connection: str, clock: Clock, *, prefix: str = "run", starts_new: bool = False, proves_absence: bool = False
+    ) -> None:
+        self.connection, self.clock = connection, clock
+        self.prefix, self.starts_new, self.proves_absence = prefix, starts_new, proves_absence
+        self.stages = ("build", "deploy", "smoke test")
+        self.runs: dict[str, Run] = {}
+        self.calls: list[EngineCall] = []
+        self.reads = 0
+        self.faults = Faults()
+        self.down: EngineError | None = None
+        self.answer_lost: EngineError | None = None  # the next resume takes effect and this is raised
+        self.is_slow = False
+        self.held: asyncio.Event | None = None  # a resume waits for it before anything leaves
+        self.says: Evidence | None = None  # evidence of its own choice
+
+    # what happens in the engine
+
+    def fail(self, number: int = 1, **details: object) -> Run:
+        """A new run that has failed."""
+        name = f"{self.prefix}-{number}"
+        self.runs[name] = Run(id=name, root=name)
+        for key, value in details.items():
+            setattr(self.runs[name], key, value)
+        return self.runs[name]
+
+    def end(self, execution: str, status: ExecutionStatus, error: str = "") -> None:
+        """A run comes to an end."""
+        run = self.runs[execution]
+        run.error = error or run.error
+        run.move(status)
+
+    def continue_elsewhere(self, execution: str) -> str:
+        """Somebody resumes it without us; the id that runs now."""
+        return self._resume(self.runs[execution])
+
+    def notice(self, execution: str, key: str = "", *, with_name: bool = True) -> FailureNotice:
+        """What a hook or a poll tells of a failed run."""
+        run = self.runs[execution]
+        name = run.name if with_name else ""
+        ref = ExecutionRef(self.connection, run.id)
+        return FailureNotice(ref, key or f"{run.id} {run.moves}", name, run.stage, run.error, self.clock.now())
+
+    @property
+    def effects(self) -> list[EngineCall]:
+        """Calls that did something."""
+        return [call for call in self.calls if call.took_effect]
+
+    # the port
+
+    async def describe(self, ref: ExecutionRef) -> Execution:
+        """The run as it stands now."""
+        self.reads += 1
+        await self._admit("describe")
+        run = self.runs.get(ref.id)
+        if run is None:
+            raise NotFound(f"there is no run {ref.id}")
+        chain = [other.id for other in self.runs.values() if other.root == run.root]
+        newest = self.runs[chain[-1]]
+        points = self._points(run) if run is newest else ()
+        is_failed = run.status is ExecutionStatus.FAILED
+        return Execution(
+            ref=ref,
+            name=run.name,
+            status=run.status,
+            root=run.root,
+            baseline=f"{newest.id} {newest.status} {newest.moves}",
+            failed_stage=run.stage if is_failed else "",
+            error=run.error if is_failed else "",
+            points=points,
+            refused_points=(RefusedPoint("notify", "It runs only after all others."),),
+            no_points="" if points else f"It is {run.status} and cannot be resumed.",
+            pending_points=is_failed and run.is_pending,
+            chain=tuple(chain),
+            newest=newest.id if newest is not run else "",
+            link=f"https://{self.connection}.example/runs/{run.id}",
+            environment=run.environment,
+        )
+
+    def _points(self, run: Run) -> tuple[ResumePoint, ...]:
+        if run.status is not ExecutionStatus.FAILED or run.is_pending or not run.has_points:
+            return ()
+        names = sorted(self.stages, key=lambda stage: stage != run.stage)
+        return tuple(ResumePoint(f"from:{name}", name, f"Runs {name} again.", (name,)) for name in names)
+
+    async def resume(self, ref: ExecutionRef, point: ResumePoint, key: str, send_before: float) -> Receipt:
+        """Make the call, unless it is too late for it."""
+        if self.held is not None:
+            await self.held.wait()
+        if self.clock.boot() >= send_before:
+            raise NotSent("too late to send")
+        await self._admit("resume")
+        run = self.runs.get(ref.id)
+        if run is None:
+            raise NotFound(f"there is no run {ref.id}")
+        if point.key not in {offered.key for offered in self._points(run)}:
+            self.calls.append(EngineCall(ref.id, point.key, key, took_effect=False))
+            raise NotResumable(f"{ref.id} cannot be resumed at {point.label}")
+        self.calls.append(EngineCall(ref.id, point.key, key))
+        watched = self._resume(run)
+        if self.answer_lost is not None:
+            lost, self.answer_lost = self.answer_lost, None
+            raise lost
+        return Receipt(ExecutionRef(self.connection, watched))
+
+    def _resume(self, run: Run) -> str:
+        if not self.starts_new:
+            run.move(ExecutionStatus.RUNNING)
+            return run.id
+        new = replace(run, id=f"{run.root}-{sum(other.root == run.root for other in self.runs.values()) + 1}", moves=0)
+        new.move(ExecutionStatus.RUNNING)
+        self.runs[new.id] = new
+        return new.id
+
+    async def evidence(self, ref: ExecutionRef, baseline: str, key: str) -> Evidence:
+        """What can be seen of a call: that it happened, or nothing."""
+        await self._admit("evidence")
+        if self.says is not None:
+            return self.says
+        if any(call.key == key and call.took_effect for call in self.calls):
+            newest = [run.id for run in self.runs.values() if run.root == self.runs[ref.id].root][-1]
+            return Evidence(Finding.HAPPENED, f"{newest} was begun by {key}.", ExecutionRef(self.connection, newest))
+        if self.proves_absence:
+            return Evidence(Finding.HARMLESS, "It stands as it did before the call.")
+        return Evidence(Finding.UNCLEAR, "Nothing newer is to be seen.")
+
+    async def read_notice(self, body: bytes, headers: Mapping[str, str]) -> Sequence[FailureNotice]:
+        """`{"failed": "run-1"}`."""
+        try:
+            return [self.notice(json.loads(body)["failed"])]
+        except (ValueError, KeyError, TypeError):
+            raise ContractViolation("the notice cannot be read") from None
+
+    def read_argument(self, text: str) -> str | None:
+        """An id, `run:<id>`, or a link to our own host."""
+        link = rf"https://{self.connection}\.example/runs/"
+        found = re.fullmatch(rf"(?:{link}|{self.prefix}:)?({self.prefix}-[\w-]+)", text.strip())
+        return found[1] if found else None
+
+    async def find_failures(self, since: datetime | None, limit: int = 200) -> Sequence[FailureNotice]:
+        """All runs that stand failed."""
+        await self._admit("find_failures")
+        return [self.notice(run.id) for run in self.runs.values() if run.status is ExecutionStatus.FAILED][:limit]
+
+    async def check(self) -> str:
+        """Whether it answers."""
+        await self._admit("check")
+        return "a fake engine"
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    async def _admit(self, method: str) -> None:
+        if self.is_slow:
+            await asyncio.Event().wait()
+        if self.down is not None:
+            raise self.down
+        self.faults.strike(method)
