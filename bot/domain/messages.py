@@ -24,6 +24,7 @@ class Card:
     incident: Incident
     request: Request | None = None
     may_retry: bool = False
+    may_kill: bool = False
     engine_title: str = ""
 
 

@@ -16,9 +16,20 @@ from bot.domain.messages import Modal, PickPoint, RejectReason
 from bot.domain.policy import Person, PersonKind, may_decide, unread
 from bot.domain.request import Request, RequestState, describe_state
 from bot.domain.text import literal
+from bot.service import kills
 from bot.service.core import Core
 from bot.service.incidents import want_card
-from bot.service.requests import NotRead, approve, reject, request_resume, save_step, want_in_thread, withdraw
+from bot.service.requests import (
+    NotRead,
+    Wish,
+    approve,
+    reject,
+    request_kill,
+    request_resume,
+    save_step,
+    want_in_thread,
+    withdraw,
+)
 from bot.service.unit import Rank, Unit
 
 SNOOZE = timedelta(hours=1)
@@ -81,7 +92,7 @@ async def _retry(core: Core, unit: Unit, act: Act) -> Done:
         why = incident.seen.no_points if incident.seen else incident.trouble
         raise Refusal("not_resumable", literal(why) or "It cannot be resumed at the moment.")
     point = find_chosen(points, act.choice)
-    await request_resume(core, unit, incident, point, act.person, reason=act.reason, via="slack", again=again)
+    await request_resume(core, unit, incident, Wish(act.person, point, "slack", act.reason, again))
     if again is not None:
         await _unknown_is_over(unit, again)
     return Done()
@@ -92,6 +103,14 @@ def _still_unknown(again: Request | None) -> None:
         raise Refusal("unknown", "I do not know this request any more.")
     if again.state is not RequestState.UNKNOWN:
         raise Refusal("too_late", f"Nothing was done: {describe_state(again)}")
+
+
+async def _kill(core: Core, unit: Unit, act: Act) -> Done:
+    incident = await _incident(unit, act)
+    if not kills.is_offered(core, incident):
+        raise Refusal("not_killable", "Nothing was done: it does not run any more, or it cannot be ended from here.")
+    await request_kill(core, unit, incident, act.person, via="slack")
+    return Done()
 
 
 async def _approve(core: Core, unit: Unit, act: Act) -> Done:
@@ -134,7 +153,7 @@ async def _press_again(core: Core, unit: Unit, act: Act) -> Done:
     if point is None:
         why = (incident.seen.no_points if incident.seen else "") or "the engine offers nothing to resume from"
         raise Refusal("not_resumable", f"Nothing was sent: {literal(why)}")
-    await request_resume(core, unit, incident, point, act.person, reason=act.reason, via="press_again", again=request)
+    await request_resume(core, unit, incident, Wish(act.person, point, "press_again", act.reason, request))
     await _unknown_is_over(unit, request)
     return Done()
 
@@ -215,5 +234,6 @@ ACTS: Mapping[str, Doing] = {
     "acknowledge": _acknowledge,
     "snooze": _snooze,
     "assign": _assign,
+    "kill": _kill,
     "show_card": _show_card,
 }

@@ -12,7 +12,7 @@ from bot.domain.policy import Rules
 from bot.domain.ports import PreparesResume, Purpose, purpose
 from bot.domain.request import Request, RequestState
 from bot.domain.text import cleaned
-from bot.service import health
+from bot.service import health, kills
 from bot.service.before_call import people_read, still_allowed
 from bot.service.carry_out_start import carry_out_start
 from bot.service.core import Core
@@ -76,7 +76,10 @@ async def carry_out(core: Core, request_id: int) -> None:
     sending = await _intend(core, request, execution)
     if sending is not None:
         made = sending.request
-        await call_once(core, made, engine.resume(made.ref, sending.point, made.call_key, sending.send_before))
+        if made.action is Action.KILL:
+            await call_once(core, made, kills.kill(engine, made.ref, sending.send_before))
+        else:
+            await call_once(core, made, engine.resume(made.ref, sending.point, made.call_key, sending.send_before))
 
 
 async def _prepare(core: Core, engine: PreparesResume, request: Request, execution: Execution) -> bool:
@@ -150,22 +153,33 @@ async def _still_holds(core: Core, unit: Unit, request: Request, raw: Execution)
     if execution.ref.id != request.execution_id:
         await overtaken(core, unit, request, f"the engine has a newer execution, {execution.ref.id}")
         return None
-    index = next((i for i, point in enumerate(execution.points) if point.key == request.point.key), None)
+    points = _points(execution, request)
+    index = next((i for i, point in enumerate(points) if point.key == request.point.key), None)
     if index is None:
         reason = execution.no_points or "the stage is not on offer any more"
         await end_early(unit, request, lifecycle.refuse(request, reason, now))
         await look_again(core, unit, request)
         return None
     try:
-        rules = rules_for(core, execution, execution.points[index])
-        if not _is_as_shown(request, execution, execution.points[index], rules):
+        rules = _rules(core, execution, points[index])
+        if not _is_as_shown(request, execution, points[index], rules):
             await overtaken(core, unit, request, "what was shown has changed since (the execution moved, or a policy)")
             return None
         await still_allowed(core, unit, request)
     except Refusal as refusal:
         await end_early(unit, request, lifecycle.refuse(request, str(refusal), now))
         return None
-    return raw.points[index]
+    return points[index] if request.action is Action.KILL else raw.points[index]
+
+
+def _points(execution: Execution, request: Request) -> tuple[ResumePoint, ...]:
+    if request.action is not Action.KILL:
+        return execution.points
+    return () if execution.status.is_terminal else (kills.POINT,)
+
+
+def _rules(core: Core, execution: Execution, point: ResumePoint) -> Rules:
+    return kills.rules_for(core, execution) if point.action is Action.KILL else rules_for(core, execution, point)
 
 
 def _is_as_shown(request: Request, execution: Execution, point: ResumePoint, rules: Rules) -> bool:

@@ -22,7 +22,7 @@ from bot.service.incidents import open_for
 from bot.service.presses import press_after_look_up
 from bot.service.reading_rights import check_reading
 from bot.service.reports import Reports
-from bot.service.requests import NotRead, WantsReason, request_resume
+from bot.service.requests import NotRead, WantsReason, Wish, request_resume
 from bot.service.resolve import resolve
 from bot.service.unit import LOOKUP_QUEUE, Job, Lookup, Place
 
@@ -170,7 +170,7 @@ class Commands:
             if point is None:
                 raise Refusal("no_such_stage", _no_stage(execution, lookup.stage))
             try:
-                request = await request_resume(core, unit, incident, point, person, reason="", via="command")
+                request = await request_resume(core, unit, incident, Wish(person, point, "command"))
             except WantsReason:
                 return _offer(incident, lookup, "Policy wants a reason: press *Retry* and give one.")
             except NotRead:

@@ -36,6 +36,7 @@ class Verb(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     SNOOZE = "snooze"
     ASSIGN = "assign"
+    KILL = "kill"
     SHOW_CARD = "show_card"
 
 

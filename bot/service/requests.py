@@ -1,6 +1,7 @@
 """Requests: made, decided, withdrawn, expired. Each function works inside the caller's unit and checks before it writes."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from bot.domain import lifecycle
 from bot.domain.audit import AuditEntry
@@ -10,6 +11,7 @@ from bot.domain.incident import Incident
 from bot.domain.policy import Person, Rules, applicable, may_request, unread
 from bot.domain.request import Request, RequestState, describe_state, digest_of
 from bot.domain.text import literal
+from bot.service import kills
 from bot.service.core import Core
 from bot.service.unit import TIMER_QUEUE, Job, Rank, Unit, engine_queue, lane_of
 
@@ -35,62 +37,81 @@ def rules_for(core: Core, execution: Execution, point: ResumePoint) -> Rules:
     return applicable(core.setup.policies, core.setup.subject(execution, point.action, point.stages))
 
 
-async def request_resume(
-    core: Core,
-    unit: Unit,
-    incident: Incident,
-    point: ResumePoint,
-    person: Person,
-    *,
-    reason: str,
-    via: str,
-    again: Request | None = None,
-) -> Request:
-    """A new request at this point of the incident's execution; `again` is the unknown one it takes the place of.
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks for an incident's execution; `again` is the unknown request it takes the place of."""
+
+    person: Person
+    point: ResumePoint
+    via: str
+    reason: str = ""
+    again: Request | None = None
+
+
+async def request_resume(core: Core, unit: Unit, incident: Incident, wish: Wish) -> Request:
+    """A new request at a point of the incident's execution.
 
     Raises Refusal, NotRead, WantsReason; nothing is written then.
     """
-    now = core.now()
-    execution = await _resumable(unit, incident, again)
-    if incident.channel is None:
+    execution = await _readable(unit, incident, wish.again)
+    if not execution.points:
+        raise Refusal("not_resumable", literal(execution.no_points) or "It cannot be resumed at the moment.")
+    rules = rules_for(core, execution, wish.point)
+    return await _request(core, unit, incident, wish, rules)
+
+
+async def request_kill(core: Core, unit: Unit, incident: Incident, person: Person, via: str) -> Request:
+    """A new request to end the incident's execution, which runs. Raises as `request_resume` does."""
+    execution = await _readable(unit, incident, None)
+    rules = kills.rules_for(core, execution)
+    return await _request(core, unit, incident, Wish(person, kills.POINT, via), rules)
+
+
+async def _request(core: Core, unit: Unit, incident: Incident, wish: Wish, rules: Rules) -> Request:
+    now, person, channel, execution = core.now(), wish.person, incident.channel, incident.seen
+    assert execution is not None  # noqa: S101 — the caller has looked
+    if channel is None:
         raise Refusal("no_channel", "This failure has no channel yet, so nobody could approve. Please try again in a minute.")
-    rules = rules_for(core, execution, point)
-    if unread(rules, person, incident.channel):
-        raise NotRead(rules, incident.channel)
-    may_request(rules, person, incident.channel, now)
-    if rules.wants_reason and not reason:
-        raise WantsReason(incident, point, again)
-    request = Request(
-        id=await unit.requests.new_id(),
-        workspace=incident.workspace,
-        channel=incident.channel,
-        incident_id=incident.id,
-        action=point.action,
-        connection=incident.connection,
-        execution_id=execution.ref.id,
-        root=execution.root,
-        point=point,
-        baseline=execution.baseline,
-        digest="",
-        rules=rules,
-        requester=person.actor,
-        requested_at=now,
-        expires_at=now + rules.expires,
-        name=execution.name,
-        reason=reason,
-        warning=_warning(again) if again else "",
-    )
-    request = replace(request, digest=fresh_digest(request, execution, point, rules))
-    if again is not None:
-        await save_step(unit, again, lifecycle.pressed_again(again, person, request.label, now))
-    request, entries = lifecycle.requested(request, now, via)
+    if unread(rules, person, channel):
+        raise NotRead(rules, channel)
+    may_request(rules, person, channel, now)
+    if rules.wants_reason and not wish.reason:
+        raise WantsReason(incident, wish.point, wish.again)
+    made = _new(incident, execution, wish, rules, now)
+    request = replace(made, id=await unit.requests.new_id(), digest=fresh_digest(made, execution, wish.point, rules))
+    if wish.again is not None:
+        await save_step(unit, wish.again, lifecycle.pressed_again(wish.again, person, request.label, now))
+    request, entries = lifecycle.requested(request, now, wish.via)
     await unit.requests.add(request)
     unit.record(*entries)
     await announce_new(unit, request)
     return request
 
 
-async def _resumable(unit: Unit, incident: Incident, again: Request | None) -> Execution:
+def _new(incident: Incident, execution: Execution, wish: Wish, rules: Rules, now: datetime) -> Request:
+    return Request(
+        id=0,
+        workspace=incident.workspace,
+        channel=incident.channel or "",
+        incident_id=incident.id,
+        action=wish.point.action,
+        connection=incident.connection,
+        execution_id=execution.ref.id,
+        root=execution.root,
+        point=wish.point,
+        baseline=execution.baseline,
+        digest="",
+        rules=rules,
+        requester=wish.person.actor,
+        requested_at=now,
+        expires_at=now + rules.expires,
+        name=execution.name,
+        reason=wish.reason,
+        warning=_warning(wish.again) if wish.again else "",
+    )
+
+
+async def _readable(unit: Unit, incident: Incident, again: Request | None) -> Execution:
     execution = incident.seen
     if execution is None:
         why = f": {literal(incident.trouble)}" if incident.trouble else ""
@@ -100,8 +121,6 @@ async def _resumable(unit: Unit, incident: Incident, again: Request | None) -> E
     live = await unit.requests.live(execution.ref.connection, execution.root)
     if live is not None and (again is None or live.id != again.id):
         raise Refusal("already_asked", f"{live.label} asks for this already: {describe_state_now(live)}")
-    if not execution.points:
-        raise Refusal("not_resumable", literal(execution.no_points) or "It cannot be resumed at the moment.")
     return execution
 
 
@@ -117,8 +136,9 @@ def _warning(again: Request) -> str:
 
 
 def fresh_digest(request: Request, execution: Execution, point: ResumePoint, rules: Rules) -> str:
-    """The digest over what holds now."""
-    return digest_of(execution.ref, point, rules, baseline=execution.baseline, inputs=execution.inputs, warning=request.warning)
+    """The digest over what holds now; an execution that is to be ended may move on until then."""
+    baseline = "" if point.action is Action.KILL else execution.baseline
+    return digest_of(execution.ref, point, rules, baseline=baseline, inputs=execution.inputs, warning=request.warning)
 
 
 async def announce_new(unit: Unit, request: Request) -> None:

@@ -3,6 +3,7 @@
 from bot.domain.messages import Approval, Card, Home, Modal, Note, NoteKind, Shown, StartCard, Storm
 from bot.domain.policy import Person, approvals_missing
 from bot.domain.request import Request, RequestState
+from bot.service import kills
 from bot.service.core import Core
 from bot.service.outbox import Readings
 from bot.service.unit import Message
@@ -49,7 +50,9 @@ async def _card(core: Core, readings: Readings, incident_id: int) -> Card | None
     info = core.setup.connections.get(incident.connection)
     is_free = request is None or not request.state.is_live
     may_retry = is_free and incident.seen is not None and bool(incident.seen.points) and not incident.trouble
-    return Card(incident, request, may_retry=may_retry, engine_title=info.title if info else "")
+    may_kill = is_free and kills.is_offered(core, incident)
+    title = info.title if info else ""
+    return Card(incident, request, may_retry=may_retry, may_kill=may_kill, engine_title=title)
 
 
 async def _approval(core: Core, readings: Readings, message: Message) -> Approval | None:

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 
 from bot.domain import lifecycle
 from bot.domain.errors import EngineError, NotFound
-from bot.domain.execution import Execution, ExecutionRef, ExecutionStatus, Finding, StartTarget
+from bot.domain.execution import Action, Execution, ExecutionRef, ExecutionStatus, Finding, StartTarget
 from bot.domain.incident import Incident
 from bot.domain.ports import PreparesResume, Purpose, StartsExecutions, purpose
 from bot.domain.request import Request, RequestState
 from bot.domain.setup import seconds
 from bot.domain.text import cleaned
-from bot.service import health
+from bot.service import health, kills
 from bot.service.core import Core
 from bot.service.incidents import follow_chain, settle
 from bot.service.requests import enqueue_carry_out, is_start, refresh_messages, save_step, want_in_thread
@@ -70,7 +70,7 @@ def _has_ended(request: Request, execution: Execution) -> bool:
 
 async def _conclude(core: Core, unit: Unit, request: Request, incident: Incident | None, execution: Execution) -> None:
     now = core.now()
-    if execution.status is ExecutionStatus.SUCCEEDED:
+    if execution.status is ExecutionStatus.SUCCEEDED or request.action is Action.KILL:
         step = lifecycle.succeeded(request, now)
     elif execution.status is ExecutionStatus.CANCELLED:
         step = lifecycle.failed(request, "it was cancelled in the engine", now)
@@ -133,6 +133,8 @@ async def _look_for_evidence(core: Core, request: Request) -> None:
         if is_start(request) and isinstance(engine, StartsExecutions):
             target = StartTarget(connection=request.connection, key=request.point.key, name=request.name)
             evidence = await engine.start_evidence(target, request.call_key, request.sent_at or request.requested_at)
+        elif request.action is Action.KILL:
+            evidence = await kills.evidence(engine, request.ref)
         elif isinstance(engine, PreparesResume) and engine.needs_preparation(request.point):
             evidence = await engine.restart_evidence(request.ref, request.point, request.call_key)
         else:

@@ -54,7 +54,7 @@ VERBS = {
     Control.CLOSE: Verb.CLOSE,
     Control.SHOW_CARD: Verb.SHOW_CARD,
 }
-MORE = {More.ACKNOWLEDGE: Verb.ACKNOWLEDGE, More.SNOOZE: Verb.SNOOZE, More.ASSIGN: Verb.ASSIGN}
+MORE = {More.ACKNOWLEDGE: Verb.ACKNOWLEDGE, More.SNOOZE: Verb.SNOOZE, More.ASSIGN: Verb.ASSIGN, More.KILL: Verb.KILL}
 
 
 class Listeners:

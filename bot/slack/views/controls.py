@@ -46,6 +46,7 @@ class More(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     SNOOZE = "snooze"
     ASSIGN = "assign"
+    KILL = "kill"
     OPEN = "open"
 
 

@@ -196,6 +196,8 @@ def _more(shown: Card) -> list[Element]:
     if incident.seen and address(incident.seen.link):
         title = f"Open in {shown.engine_title or 'the engine'}"
         entries.append(option(title, f"{More.OPEN}:{handle}", incident.seen.link))
+    if shown.may_kill:
+        entries.append(option("🛑 Kill it", f"{More.KILL}:{handle}"))
     return [overflow(entries, Control.MORE)]
 
 
