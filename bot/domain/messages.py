@@ -15,7 +15,7 @@ from bot.domain.request import Request
 
 @dataclass(frozen=True)
 class Card:
-    """The one message of an incident, outside threads.
+    """The one message of an incident, outside threads. `may_kill`: it runs, and a policy names the action.
 
     `request` is the newest request, live or ended. `may_retry`: the button and the stages are offered (the execution has
     points and no live request stands in the way). `since`: trouble reading the engine has lasted since then.
@@ -24,8 +24,8 @@ class Card:
     incident: Incident
     request: Request | None = None
     may_retry: bool = False
-    may_kill: bool = False
     engine_title: str = ""
+    may_kill: bool = False
 
 
 @dataclass(frozen=True)
