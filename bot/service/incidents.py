@@ -142,6 +142,7 @@ async def settle(core: Core, unit: Unit, incident: Incident, execution: Executio
     """Store what the engine shows: one incident per chain, routed, its card due; ended when nothing is left to do."""
     elder = await unit.incidents.lock_by_root(execution.ref.connection, execution.root)
     if elder is not None and elder.id < incident.id:
+        await unit.messages.change(incident.label, "card")
         await unit.incidents.absorb(elder, incident)
         younger, entries = ended(incident, IncidentState.CLOSED, f"the same chain as {elder.label}", now)
         await unit.incidents.save(incident, younger)

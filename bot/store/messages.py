@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.messages import Modal, Shown
 from bot.service.unit import SLACK_QUEUE, Job, Message, Place, Rank
-from bot.store.codec import PRIVATE, dump
+from bot.store.codec import dump_private, load_private
 from bot.store.jobs import JobRows
 from bot.store.tables import messages
 
@@ -40,12 +40,12 @@ def message_from(row: Row[Any]) -> Message:
         rank=row.rank,
         channel=row.channel,
         parent_id=row.parent_id,
-        parent_ts=row.parent_ts,
+        parent_ts=row.parent_ts or payload.get("thread_ts"),
         folded_into=row.folded_into,
         user=row.user_id,
         response_url=row.response_url,
         view_id=row.view_id,
-        shown=PRIVATE.validate_python(payload["shown"]) if "shown" in payload else None,
+        shown=load_private(payload["shown"]) if "shown" in payload else None,
         numbers=tuple(payload.get("incidents", ())),
         ts=row.ts,
         wanted=row.wanted,
@@ -88,9 +88,11 @@ class MessageRows:
         statement = upsert(messages).values(row)
         statement = statement.on_conflict_do_update(
             index_elements=["subject", "surface"],
-            set_={"wanted": messages.c.wanted + 1, "not_before": not_before, "tries": 0},
+            set_={"wanted": messages.c.wanted + 1, "not_before": not_before, "tries": 0, "dead_at": null()},
         )
-        await self._connection.execute(statement)
+        storm = (await self._connection.execute(statement.returning(messages.c.folded_into))).scalar_one()
+        if storm:
+            await self._bump(messages.c.id == storm)
         if not_before:
             wake = Job("wake", SLACK_QUEUE, {"lane": row["lane"]}, at=not_before)  # type: ignore[dict-item]  # a str
             await self._jobs.enqueue(wake)
@@ -105,7 +107,10 @@ class MessageRows:
         return found.scalar_one_or_none()
 
     async def change(self, subject: str, surface: str) -> bool:
-        """What the message shows has changed; False when there is none. A folded one changes its storm's line."""
+        """What the message shows has changed; False when there is none. A folded one changes its storm's line.
+
+        A dead letter gets another try: the new version may do, or the channel take it by now.
+        """
         return bool(await self._bump((messages.c.subject == subject) & (messages.c.surface == surface)))
 
     async def unfold(self, subject: str) -> bool:
@@ -124,7 +129,7 @@ class MessageRows:
         statement = (
             update(messages)
             .where(which)
-            .values(wanted=messages.c.wanted + 1, not_before=None)
+            .values(wanted=messages.c.wanted + 1, not_before=None, tries=0, dead_at=None)
             .returning(messages.c.lane, messages.c.folded_into)
         )
         rows = (await self._connection.execute(statement)).all()
@@ -149,7 +154,7 @@ class MessageRows:
             user_id=place.user,
             response_url=place.response_url,
             view_id=place.view_id,
-            payload={"shown": dump(PRIVATE, shown), "thread_ts": place.thread_ts},
+            payload={"shown": dump_private(shown), "thread_ts": place.thread_ts},
             expires_at=expires_at,
         )
 
@@ -161,7 +166,7 @@ class MessageRows:
             lane=channel_lane(workspace, channel),
             workspace=workspace,
             channel=channel,
-            payload={"shown": dump(PRIVATE, shown)},
+            payload={"shown": dump_private(shown)},
         )
 
     async def _private(self, **values: Any) -> None:
@@ -212,9 +217,7 @@ class MessageRows:
 
     async def revive(self, channel: str) -> None:
         """Try the dead letters of a channel again, as after somebody invited the bot."""
-        dead = (messages.c.channel == channel) & messages.c.dead_at.is_not(None) & messages.c.user_id.is_(None)
-        await self._connection.execute(update(messages).where(dead).values(dead_at=None, dead_because=None, tries=0))
-        await self._bump((messages.c.channel == channel) & (messages.c.wanted > messages.c.posted))
+        await self._bump((messages.c.channel == channel) & messages.c.dead_at.is_not(None) & messages.c.user_id.is_(None))
 
 
 def due(now: datetime) -> ColumnElement[bool]:
