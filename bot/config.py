@@ -76,6 +76,12 @@ class Settings(BaseModel):
     routes: tuple[Route, ...] = ()
     policies: tuple[Policy, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing that makes a bot was set."""
+        tokens = self.slack_bot_token or self.slack_signing_secrets or self.slack_app_token
+        return not (tokens or self.connections or self.routes or self.policies)
+
     def setup(self, workspace: str, timings: Timings | None = None) -> Setup:
         """The same as the core knows it, for one Slack workspace."""
         return Setup(
@@ -147,18 +153,24 @@ class Settings(BaseModel):
             yield f"policy {policy.name}: {_printed_match(policy.match)}; {deciding}"
 
 
-def from_process() -> Settings:
+def from_process(*, with_file: bool = True) -> Settings:
     """The settings of this process: its environment, and the file it names or finds."""
-    return load(os.environ, cwd=Path.cwd())
+    if with_file:
+        return load(os.environ, cwd=Path.cwd())
+    return Settings(**_read_environment(_set_ones(os.environ), Path.cwd()))
 
 
 def load(environ: Mapping[str, str], *, cwd: Path) -> Settings:
     """Read and check everything; raises ConfigError with one sentence that says what to change."""
-    variables = {name: value.strip() for name, value in environ.items() if value.strip()}
+    variables = _set_ones(environ)
     file = _find_file(variables, cwd)
     source = SecretSource(variables, file.parent if file else cwd)
     tables = _parse(file) if file else {}
     return Settings(file=file, **_read_environment(variables, cwd), **_read_tables(tables, file.name if file else "", source))
+
+
+def _set_ones(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value.strip() for name, value in environ.items() if value.strip()}
 
 
 def _find_file(variables: Mapping[str, str], cwd: Path) -> Path | None:

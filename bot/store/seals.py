@@ -47,12 +47,9 @@ BEFORE_ALL = Seal(0, datetime.min.replace(tzinfo=UTC), None, 0, 0, "", ORIGIN)
 
 async def seal(engine: AsyncEngine, clock: Clock) -> Seal | None:
     """Seal all entries that can no longer change; the newest seal, or None when there was nothing to do or a writer is slow."""
-    try:
-        settled = await _settled_to(engine)
-    except DBAPIError as fault:
-        if isinstance(fault.orig, psycopg.errors.LockNotAvailable):
-            return None
-        raise
+    settled = await settled_to(engine)
+    if settled is None:
+        return None
     async with engine.connect() as connection:
         last = await _last(connection)
         new = select(audit_entries.c.id, audit_entries.c.entry).where(audit_entries.c.id > last.last_id)
@@ -62,6 +59,12 @@ async def seal(engine: AsyncEngine, clock: Clock) -> Seal | None:
             return None
         made = list(_chain(last, rows, now))
         return made[-1] if await _write(connection, made) else None
+
+
+async def sealed_to(engine: AsyncEngine) -> int:
+    """The highest id under a seal."""
+    async with engine.connect() as connection:
+        return (await _last(connection)).last_id
 
 
 async def _last(connection: AsyncConnection) -> Seal:
@@ -80,15 +83,22 @@ async def _write(connection: AsyncConnection, made: Sequence[Seal]) -> bool:
     return True
 
 
-async def _settled_to(engine: AsyncEngine) -> int:
-    """The highest id below which nothing is written any more: writers draw ids under a lock they share until they end."""
-    async with engine.connect() as connection:
-        await connection.execution_options(isolation_level="READ COMMITTED")
-        async with connection.begin():
+async def settled_to(engine: AsyncEngine) -> int | None:
+    """The highest id; at or below it nothing is written any more. None when a writer is slow.
+
+    Writers draw ids under a lock that they share until they end.
+    """
+    try:
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="READ COMMITTED")
             await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             # a statement of its own: the next one takes a fresh snapshot
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({SEAL_KEY})"))
             return int((await connection.execute(select(func.coalesce(func.max(audit_entries.c.id), 0)))).scalar_one())
+    except DBAPIError as fault:
+        if isinstance(fault.orig, psycopg.errors.LockNotAvailable):
+            return None
+        raise
 
 
 def _chain(last: Seal, rows: Sequence[Row[int, str]], now: datetime) -> Iterator[Seal]:
