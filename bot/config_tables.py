@@ -135,6 +135,8 @@ def _matching(keys: tuple[str, ...]) -> Callable[[object], dict[str, tuple[str, 
 
 def _globs(key: str, value: object) -> tuple[str, ...]:
     globs = _texts(value)
+    if not globs:
+        raise ValueError(f"“{key}” lists nothing, so it would match nothing")
     actions = [action.value for action in Action]
     for glob in globs if key == "action" else ():
         if not re.search(r"[*?\[]", glob) and glob not in actions:
