@@ -6,7 +6,7 @@
 Locks are always taken in the order incident, request, message. No error of the database is caught inside a unit.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -173,7 +173,6 @@ class Directory(Protocol):
     async def save_kind(self, workspace: str, user: str, kind: PersonKind, now: datetime) -> None: ...
     async def save_members(self, workspace: str, group: str, members: Iterable[str], now: datetime) -> None: ...
     async def save_trouble(self, workspace: str, group: str, trouble: str, now: datetime) -> None: ...
-    async def stale_people(self, workspace: str, older_than: datetime, limit: int) -> Sequence[str]: ...
 
 
 class Commands(Protocol):

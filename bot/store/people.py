@@ -85,13 +85,3 @@ class DirectoryRows:
         await self._connection.execute(
             statement.on_conflict_do_update(index_elements=["workspace", "id"], set_={"trouble": trouble})
         )
-
-    async def stale_people(self, workspace: str, older_than: datetime, limit: int) -> Sequence[str]:
-        """People whose kind was read before that, oldest first."""
-        found = await self._connection.execute(
-            select(people.c.id)
-            .where(people.c.workspace == workspace, people.c.read_at < older_than)
-            .order_by(people.c.read_at)
-            .limit(limit)
-        )
-        return [row.id for row in found]
