@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from bot import bootstrap
 from bot.bootstrap import Finding
 from bot.cli_data import has_database, readable
-from bot.config import Settings
+from bot.config import DEFAULT_FILE, Settings
 from bot.config_tables import ConnectionTable
 from bot.domain.errors import ConfigError
 from bot.domain.policy import PersonKind, Policy, is_satisfiable
@@ -28,30 +28,31 @@ LEVELS = {
     AuditLevel.OPEN: "the triggers that refuse changes of the audit tables are switched off: run `resumebot migrate` as owner",
 }
 FIRST_STEPS = """\
-Nothing is configured yet.
+Nothing is configured yet. To try it in a browser, without Slack:
 
-To try it in a browser, without Slack:   resumebot play
+    resumebot play
 
 To put it to work:
- 1. Make a Slack app: https://api.slack.com/apps, Create New App, From a manifest, paste manifest.yml.
-    Install it, then set what its pages show:
-      SLACK_BOT_TOKEN=xoxb-…  SLACK_SIGNING_SECRET=…  (or SLACK_APP_TOKEN=xapp-…, without a public address)
+ 1. Make a Slack app at https://api.slack.com/apps: Create New App, From a
+    manifest, paste manifest.yml; install it, then set from its pages
+      SLACK_BOT_TOKEN=xoxb-…  and  SLACK_SIGNING_SECRET=…
+      (or SLACK_APP_TOKEN=xapp-… for the latter, without a public address)
  2. Write {file}:
       [[connections]]
       name = "orders"
       token = "env:ORDERS_TOKEN"
-      engine = …                 one of:
+      engine = …                one of
 {engines}
       [[routes]]
-      channel = "C0DEPLOYS"      the channel's id; invite the bot there
- 3. resumebot check --live       says what is missing still
+      channel = "C0DEPLOYS"     the channel's id; invite the bot there
+ 3. resumebot check --live      says what is missing still
  4. resumebot run"""
 
 
 def first_steps() -> str:
     """One screen for somebody who has configured nothing."""
-    kinds = [f"        {f'{kind!r}'.replace(chr(39), chr(34)):20} with {listed(_needed(kind))}" for kind in engine_kinds()]
-    return FIRST_STEPS.format(file="resumebot.toml", engines="\n".join(kinds))
+    kinds = [f"""        {f'"{kind}"':20}  with {listed(_needed(kind))}""" for kind in engine_kinds()]
+    return FIRST_STEPS.format(file=DEFAULT_FILE, engines="\n".join(kinds))
 
 
 def _needed(kind: str) -> list[str]:

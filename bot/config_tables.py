@@ -32,16 +32,16 @@ POLICY_KEYS = (*ROUTE_KEYS, "stage", "action")
 class SecretSource:
     """Where secrets are: the environment's variables, and files beside the configuration file."""
 
-    environ: Mapping[str, str]
+    variables: Mapping[str, str]
     folder: Path
 
     def resolve(self, value: object) -> SecretStr:
         """The secret that `env:NAME` or `file:PATH` points to; ValueError says what to set, and never shows a value."""
         kind, _, place = value.partition(":") if isinstance(value, str) else ("", "", "")
         if kind == "env" and place:
-            if secret := self.environ.get(place, "").strip():
+            if secret := self.variables.get(place, "").strip():
                 return SecretStr(secret)
-            raise ValueError(f"set the environment variable {place}, it is {'empty' if place in self.environ else 'not set'}")
+            raise ValueError(f"set the environment variable {place}, it is {'empty' if place in self.variables else 'not set'}")
         if kind == "file" and place:
             return self._of_file(self.folder / place)
         raise ValueError("secrets do not stand in this file: write “env:NAME” or “file:PATH”")

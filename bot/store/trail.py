@@ -16,7 +16,7 @@ from bot.store.tables import audit_entries
 
 PAGE = 1000
 FIELDS = ("at", "actor", "action", "subject", "request", "incident", "connection", "execution", "data")
-TRIES, PAUSE = 20, 0.1  # to see all writers end; then what is sealed is what is told
+TRIES, PAUSE = 6, 0.1  # to see all writers end; then what is sealed is what is told
 
 
 @dataclass(frozen=True)
