@@ -68,6 +68,7 @@ class World:
         self.deployments: dict[str, Deployment] = {}
         self.invocations: dict[str, Invocation] = {}
         self.plans: dict[str, dict[str, str]] = {}
+        self.reasons: dict[str, str] = {}  # what a failing step says, by its name
         self.tried: list[tuple[str, str]] = []
         self._changed = on_change
         self._step_seconds = step_seconds
@@ -304,7 +305,8 @@ class World:
         await asyncio.sleep(self._slow_seconds if mode == "slow" else self._step_seconds)
         if mode == "fail":
             position = invocation.command_position(command)
-            raise _Failed(Failure(f"RuntimeError('step {step} failed on purpose')", 500, "RT0007", position, step, "Run"))
+            reason = self.reasons.get(step, f"RuntimeError('step {step} failed on purpose')")
+            raise _Failed(Failure(reason, 500, "RT0007", position, step, "Run"))
         result = f"[422] step {step} gave up" if mode == "terminal" else "Success"
         self._notify(invocation, "Run", command.completion_id, result)
         if mode == "terminal":

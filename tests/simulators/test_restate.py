@@ -625,3 +625,16 @@ async def test_revisions_tell_which_deployment_is_the_latest(world: RestateWorld
 
     revisions = {one["id"]: service["revision"] for one in listed for service in one["services"] if service["name"] == "Shelf"}
     assert max(revisions, key=revisions.__getitem__) == new
+
+
+async def test_a_failing_step_says_what_it_was_given_to_say(stage: Stage) -> None:
+    async with simulated_world(stage) as world:
+        world.simulator.world.reasons["deploy"] = "the rollout did not become healthy"
+        run = await paused(world)
+
+        found = world.simulator.invocation(run["id"])
+
+    assert found is not None
+    assert [event.fields["error_message"] for event in found.events if event.event_type == "TransientError"] == [
+        "the rollout did not become healthy"
+    ]
