@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot import bootstrap
@@ -15,7 +16,7 @@ from bot.config_tables import ConnectionTable
 from bot.domain.errors import ConfigError
 from bot.domain.policy import PersonKind, Policy, is_satisfiable
 from bot.domain.setup import ConnectionInfo, Route
-from bot.domain.text import listed
+from bot.domain.text import listed, shorten
 from bot.engines import engine_class, engine_kinds
 from bot.store.guard import AuditLevel, audit_level
 from bot.store.standstill import standstills
@@ -45,7 +46,7 @@ To put it to work:
 {engines}
       [[routes]]
       channel = "C0DEPLOYS"     the channel's id; invite the bot there
- 3. resumebot check --live      says what is missing still
+ 3. resumebot migrate, then resumebot check --live: says what is missing still
  4. resumebot run"""
 
 
@@ -63,11 +64,14 @@ def _needed(kind: str) -> list[str]:
 async def findings(settings: Settings, *, live: bool) -> list[Finding]:
     """Everything that was looked at, what is wrong among it."""
     found = [*_of_configuration(settings)]
-    if not has_database(settings):
-        found.append(Finding("database", ok=True, sentence=f"none in {settings.data} yet; `resumebot run` makes it"))
-    else:
-        found += await _of_database(settings)
-    if live:
+    absent = Finding("database", ok=True, sentence=f"none in {settings.data} yet; `resumebot run` or `migrate` makes it")
+    of_database = await _of_database(settings) if has_database(settings) else [absent]
+    found += of_database
+    if live and of_database[0].subject == "database":  # calls to engines are counted in it
+        found.append(
+            Finding("live", ok=False, sentence="nothing was called, for want of a database: `resumebot migrate` first")
+        )
+    elif live:
         found += await bootstrap.live_checks(settings)
     return found
 
@@ -130,6 +134,8 @@ async def _of_database(settings: Settings) -> list[Finding]:
             ]
     except ConfigError as error:
         return [Finding("database", ok=False, sentence=str(error))]
+    except DBAPIError as error:
+        return [Finding("database", ok=False, sentence=f"does not answer as it should: {shorten(str(error.orig), 300)}")]
 
 
 async def _of_engines(engine: AsyncEngine, settings: Settings) -> list[Finding]:

@@ -510,6 +510,17 @@ def test_check_finds_a_schema_that_is_not_there(call: Call, server: Embedded, tm
     assert "FAULT  database: The database has no schema yet: run `resumebot migrate`." in ended.out
 
 
+def test_check_goes_on_where_the_database_cannot_be_reached(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "resumebot.toml").write_text(TOML)
+
+    ended = call("check", "--live", DATABASE_URL="postgresql://bot:geheim@127.0.0.1:1/none", **SET)
+
+    assert (ended.status, ended.err) == (1, "")
+    assert "FAULT  database: does not answer as it should: " in ended.out
+    assert "ok     policy all" in ended.out
+    assert "geheim" not in ended.out
+
+
 def test_check_makes_no_database(call: Call, tmp_path: Path) -> None:
     (tmp_path / "resumebot.toml").write_text(TOML)
 
@@ -517,6 +528,26 @@ def test_check_makes_no_database(call: Call, tmp_path: Path) -> None:
 
     assert ended.status == 0
     assert "ok     database: none in " in ended.out
+    assert [path.name for path in tmp_path.iterdir()] == ["resumebot.toml"]
+
+
+def test_a_live_check_calls_slack_and_every_engine(on: Call, tmp_path: Path) -> None:
+    (tmp_path / "resumebot.toml").write_text(TOML.replace("9070", "1"))
+
+    ended = on("check", "--live", SLACK_API_URL="http://127.0.0.1:1/api/", **SET)
+
+    assert ended.status == 1
+    assert len(re.findall(r"^FAULT  slack: ", ended.out, re.MULTILINE)) == 1
+    assert len(re.findall(r"^FAULT  connection orders: ", ended.out, re.MULTILINE)) == 1
+
+
+def test_a_live_check_makes_no_database(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "resumebot.toml").write_text(TOML)
+
+    ended = call("check", "--live", **SET)
+
+    assert ended.status == 1
+    assert "FAULT  live: nothing was called, for want of a database" in ended.out
     assert [path.name for path in tmp_path.iterdir()] == ["resumebot.toml"]
 
 
