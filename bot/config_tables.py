@@ -237,7 +237,7 @@ class Connection:
     @property
     def info(self) -> ConnectionInfo:
         """As the core knows it."""
-        title = self.engine.replace("_", " ").title()
+        title = engine_class(self.engine).title
         return ConnectionInfo(self.name, self.engine, title, self.poll_seconds, self.environment, self.environments)
 
     @property

@@ -20,7 +20,7 @@ def set_up(level: str, form: str, secrets: Iterable[str]) -> None:
     root.setLevel(level.upper())
     for noisy in ("httpx", "httpcore", "slack_sdk", "uvicorn", "procrastinate", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-    logging.getLogger("slack_bolt").setLevel(logging.ERROR)  # it warns of our own authorize
+    logging.getLogger("bot.slack.bolt").setLevel(logging.ERROR)  # it warns of our own authorize
 
 
 class _Redacting(logging.Formatter):

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot.domain.audit import AuditAction, AuditEntry
-from bot.domain.execution import Execution, ExecutionRef, FailureNotice
+from bot.domain.execution import Execution, ExecutionRef, ExecutionStatus, FailureNotice
 from bot.domain.policy import BOT_ACTOR
 from bot.domain.text import clean
 
@@ -92,15 +92,16 @@ def opened_by(notice: FailureNotice, workspace: str, now: datetime) -> Incident:
 
 
 def merged(incident: Incident, notice: FailureNotice, now: datetime) -> tuple[Incident, tuple[AuditEntry, ...]]:
-    """The incident after one more notice of the same chain: reopened where it had ended."""
+    """The incident after one more notice of the same chain: reopened where it had ended, counted unless it was seen already."""
+    is_news = not _has_seen(incident, notice)
     after = replace(
         incident,
         execution_id=notice.ref.id,
         name=clean(notice.name, 300) or incident.name,
         stage=clean(notice.stage, 300) or incident.stage,
         error=clean(notice.message) or incident.error,
-        failures=incident.failures + 1,
-        failed_at=notice.at or now,
+        failures=incident.failures + is_news,
+        failed_at=(notice.at or now) if is_news else incident.failed_at,
     )
     actor = f"engine:{notice.ref.connection}"
     entries = [entry(after, AuditAction.NOTICE_MERGED, actor, now, notice=notice.key)]
@@ -108,6 +109,14 @@ def merged(incident: Incident, notice: FailureNotice, now: datetime) -> tuple[In
         after = reopened(after)
         entries.append(entry(after, AuditAction.INCIDENT_REOPENED, actor, now))
     return after, tuple(entries)
+
+
+def _has_seen(incident: Incident, notice: FailureNotice) -> bool:
+    """Whether the engine was read after this failure, and showed it."""
+    seen, read_at = incident.seen, incident.read_at
+    if seen is None or read_at is None or notice.at is None or seen.ref != notice.ref:
+        return False
+    return seen.status is ExecutionStatus.FAILED and notice.at <= read_at
 
 
 def reopened(incident: Incident) -> Incident:

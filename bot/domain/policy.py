@@ -251,8 +251,15 @@ def unread(rules: Rules, person: Person, channel: str | None) -> bool:
     """Whether facts that could decide about this person were never read, so that they have to be looked up first."""
     if person.kind is None:
         return person.id not in rules.principals
-    wanted = {channel if word == "channel" else word for word in rules.principals if word == "channel" or word.startswith("S")}
-    return any(group is not None and group not in person.read_at for group in wanted)
+    if person.kind is not PersonKind.MEMBER:
+        return False  # no group lets them in
+    return any(group not in person.read_at for group in groups_named(rules.principals, channel))
+
+
+def groups_named(words: Iterable[str], channel: str | None) -> frozenset[str]:
+    """User groups and channels among the words, `channel` being the one that counts."""
+    named = (channel if word == "channel" else word for word in words if word == "channel" or word.startswith(("S", "C", "G")))
+    return frozenset(group for group in named if group is not None)
 
 
 def describe_principals(words: Sequence[str]) -> str:

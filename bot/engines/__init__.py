@@ -16,6 +16,7 @@ class EngineClass(Protocol):
     """What a class behind an entry point offers before it is made."""
 
     kind: str
+    title: str  # what people call it
     Settings: type[BaseModel]
     features: Mapping[str, str]
 

@@ -61,6 +61,7 @@ class Digdag:
     """One Digdag server, or one account of Treasure Data Workflow."""
 
     kind = "digdag"
+    title = "Digdag"
     Settings = DigdagSettings
     features: ClassVar[Mapping[str, str]] = MappingProxyType(
         {

@@ -53,6 +53,7 @@ class HarnessFirstgen:
     """One account of Harness FirstGen."""
 
     kind = "harness_firstgen"
+    title = "Harness FirstGen"
     features: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "resume": "yes",

@@ -58,6 +58,7 @@ class HarnessNextgen:
     """One project of Harness NextGen."""
 
     kind = "harness_nextgen"
+    title = "Harness NextGen"
     features: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "resume": "yes",

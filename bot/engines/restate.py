@@ -96,6 +96,7 @@ class Restate:
     """One Restate server, or one environment of its cloud."""
 
     kind = "restate"
+    title = "Restate"
     Settings = RestateSettings
     features: Mapping[str, str] = MappingProxyType(
         {

@@ -17,6 +17,7 @@ from bot.domain.setup import seconds
 from bot.domain.text import clean, cleaned
 from bot.service import health
 from bot.service.core import Core
+from bot.service.requests import watch_now
 from bot.service.unit import Job, Rank, Unit, engine_queue
 
 QUIET = (ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELLED)
@@ -37,6 +38,7 @@ async def report_failure(core: Core, notice: FailureNotice, via: str) -> None:
         unit.record(*entries)
         await unit.enqueue(describe_job(after))
         await unit.messages.change(after.label, "card")
+        await watch_now(unit, after.connection, after.root)
 
 
 async def _open(core: Core, unit: Unit, notice: FailureNotice, via: str, now: datetime) -> Incident:

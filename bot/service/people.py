@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bot.domain.errors import ChatError, ChatRefused
-from bot.domain.policy import PersonKind
+from bot.domain.policy import PersonKind, groups_named
 from bot.domain.setup import seconds
 from bot.domain.text import clean
 from bot.service.core import Core
@@ -81,7 +81,7 @@ async def refresh_person(core: Core, user: str) -> bool:
 
 async def refresh_for(core: Core, users: Iterable[str], words: Iterable[str], channel: str) -> bool:
     """Read afresh all that a decision about these people hangs on; False when some of it could not be read."""
-    groups = {channel if word == "channel" else word for word in words if word == "channel" or word.startswith("S")}
+    groups = groups_named(words, channel)
     async with core.store.unit() as unit:
         people = [await unit.directory.person(core.setup.workspace, user) for user in sorted(set(users))]
         edge = core.now() - FRESH_AT_SEND

@@ -11,8 +11,10 @@ from enum import StrEnum
 
 from bot.domain.audit import AuditAction, AuditEntry
 from bot.domain.errors import Refusal
+from bot.domain.incident import Incident
 from bot.domain.messages import Answer, Modal, PickPoint, RejectReason, Tone, Word
 from bot.domain.policy import Person, PersonKind
+from bot.domain.request import Request
 from bot.service import people
 from bot.service.acts import ACTS, Act, Done
 from bot.service.core import Core
@@ -104,9 +106,9 @@ async def _press(core: Core, unit: Unit, pressed: Press, now: datetime, *, may_l
     except NotRead:
         if may_look_up:
             return await _look_up_first(unit, pressed, now)
-        return _refused(unit, pressed, person, Refusal("unknown_person", NOT_KNOWN), now)
+        return await _refused(unit, pressed, person, Refusal("unknown_person", NOT_KNOWN), now)
     except Refusal as refusal:
-        return _refused(unit, pressed, person, refusal, now)
+        return await _refused(unit, pressed, person, refusal, now)
     return _outcome(done)
 
 
@@ -192,20 +194,29 @@ async def _what_counts(core: Core, pressed: Press) -> tuple[frozenset[str], str]
         return words, (incident.channel or "") if incident else ""
 
 
+async def _subject(unit: Unit, pressed: Press) -> tuple[Request | None, Incident | None]:
+    if pressed.is_request:
+        return await unit.requests.lock(pressed.subject) or (None, None)
+    return None, await unit.incidents.lock(pressed.subject)
+
+
 DECISIONS = frozenset({Verb.APPROVE, Verb.ASK_REJECT, Verb.REJECT, Verb.WITHDRAW, Verb.PRESS_AGAIN, Verb.CLOSE})
 
 
-def _refused(unit: Unit, pressed: Press, person: Person, refusal: Refusal, now: datetime) -> Outcome:
+async def _refused(unit: Unit, pressed: Press, person: Person, refusal: Refusal, now: datetime) -> Outcome:
     is_decision = pressed.verb in DECISIONS and pressed.is_request
     label = f"{'req' if pressed.is_request else 'inc'}-{pressed.subject}"
+    request, incident = await _subject(unit, pressed)
     unit.record(
         AuditEntry(
             at=now,
             actor=person.actor,
             action=AuditAction.DECISION_REFUSED if is_decision else AuditAction.REQUEST_REFUSED,
             subject=label,
-            request=label if pressed.is_request else None,
-            incident=None if pressed.is_request else label,
+            request=request.label if request else None,
+            incident=incident.label if incident else None,
+            connection=incident.connection if incident else request.connection if request else None,
+            execution=(request.execution_id or None) if request else incident.execution_id if incident else None,
             data={"wanted": pressed.verb.value, "reason": refusal.reason},
         )
     )

@@ -15,9 +15,8 @@ from bot.domain.request import Request, RequestState
 from bot.domain.text import clean
 from bot.service import health
 from bot.service.core import Core
-from bot.service.requests import end_early, refresh_messages, save_step, want_in_thread
+from bot.service.requests import end_early, refresh_messages, save_step, want_in_thread, watch_job
 from bot.service.unit import TIMER_QUEUE, Job, Rank, Unit, engine_queue
-from bot.service.watch import watch_job
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from bot.domain.execution import Action, Execution, ResumePoint
 from bot.domain.incident import Incident
 from bot.domain.policy import Person, Rules, applicable, may_request, unread
 from bot.domain.request import Request, RequestState, describe_state, digest_of
-from bot.domain.text import literal
+from bot.domain.text import clean, literal
 from bot.service import kills
 from bot.service.core import Core
 from bot.service.unit import TIMER_QUEUE, Job, Rank, Unit, engine_queue, lane_of
@@ -106,7 +106,7 @@ def _new(incident: Incident, execution: Execution, wish: Wish, rules: Rules, now
         requested_at=now,
         expires_at=now + rules.expires,
         name=execution.name,
-        reason=wish.reason,
+        reason=clean(wish.reason, 1000),
         warning=_warning(wish.again) if wish.again else "",
     )
 
@@ -162,6 +162,19 @@ def carry_out_job(request: Request) -> Job:
     """The job that sends; no two of one chain run at once."""
     lane = lane_of(request.connection, request.root)
     return Job("carry_out", engine_queue(request.connection), {"request_id": request.id}, lane=lane)
+
+
+def watch_job(request: Request, at: datetime | None = None) -> Job:
+    """The job that looks at the engine for a request."""
+    return Job("watch", engine_queue(request.connection), {"request_id": request.id}, at=at)
+
+
+async def watch_now(unit: Unit, connection: str, root: str) -> None:
+    """Let the watch of a running request look at once, as when a notice says that its execution came to an end."""
+    live = await unit.requests.live(connection, root) if root else None
+    if live is not None and live.state is RequestState.RUNNING:
+        await unit.requests.save(live, replace(live, version=live.version + 1, not_before=None))
+        await unit.enqueue(watch_job(live))
 
 
 def parent_of(request: Request) -> str:

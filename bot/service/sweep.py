@@ -7,9 +7,8 @@ from bot.domain.request import Request, RequestState
 from bot.service import incidents
 from bot.service.core import Core
 from bot.service.outbox import Outbox
-from bot.service.requests import carry_out_job
+from bot.service.requests import carry_out_job, watch_job
 from bot.service.unit import LOOKUP_QUEUE, TIMER_QUEUE, Job
-from bot.service.watch import watch_job
 
 
 class SweepReadings(Protocol):

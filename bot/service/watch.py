@@ -17,15 +17,10 @@ from bot.domain.text import cleaned
 from bot.service import health, kills
 from bot.service.core import Core
 from bot.service.incidents import follow_chain, settle
-from bot.service.requests import enqueue_carry_out, is_start, refresh_messages, save_step, want_in_thread
-from bot.service.unit import Job, Rank, Unit, engine_queue
+from bot.service.requests import enqueue_carry_out, is_start, refresh_messages, save_step, want_in_thread, watch_job
+from bot.service.unit import Rank, Unit
 
 GONE_FOR_GOOD = 5  # readings in a row that did not find the execution
-
-
-def watch_job(request: Request, at: datetime | None = None) -> Job:
-    """The job that looks at the engine for a request."""
-    return Job("watch", engine_queue(request.connection), {"request_id": request.id}, at=at)
 
 
 async def watch(core: Core, request_id: int) -> None:
@@ -81,12 +76,16 @@ async def _conclude(core: Core, unit: Unit, request: Request, incident: Incident
         )
     after = await save_step(unit, request, step)
     if incident is not None:
-        counted = incident.failures + (execution.status is ExecutionStatus.FAILED)
-        failed_at = now if execution.status is ExecutionStatus.FAILED else incident.failed_at
-        incident = await unit.incidents.save(incident, replace(incident, failures=counted, failed_at=failed_at))
+        if execution.status is ExecutionStatus.FAILED and not _was_told(incident, request):
+            incident = await unit.incidents.save(incident, replace(incident, failures=incident.failures + 1, failed_at=now))
         await settle(core, unit, incident, execution, now)
     await want_in_thread(unit, after, "result", Rank.RESULT)
     await refresh_messages(unit, after)
+
+
+def _was_told(incident: Incident, request: Request) -> bool:
+    """Whether a notice of this failure came before the watch saw it."""
+    return incident.failed_at is not None and request.sent_at is not None and incident.failed_at > request.sent_at
 
 
 async def _missing(core: Core, request: Request, reason: str) -> None:

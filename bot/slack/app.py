@@ -51,6 +51,7 @@ class SlackApp:
             request_verification_enabled=False,  # the gate has verified
             signing_secret="verified-by-the-gate",  # noqa: S106 — required and not used
             ignoring_self_events_enabled=False,
+            logger=logging.getLogger("bot.slack.bolt"),
         )
         for command in (RESUME, START):
             self.bolt.command(command)(self._guarded(listeners.command))
