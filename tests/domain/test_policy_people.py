@@ -179,6 +179,20 @@ def test_a_group_never_read_is_read_first() -> None:
     assert not unread(rules(Policy("p", requesters=("anyone",), approvers=("U0LEA",))), never, "C0OTHER")
 
 
+def test_of_whoever_no_group_lets_in_no_group_is_read() -> None:
+    stranger = person("U0A", kind=PersonKind.FOREIGN, followed=(), workspace="T0ELSE")
+
+    assert not unread(rules(ReleaseAndLea), stranger, CHANNEL)
+
+
+def test_a_channel_that_a_policy_names_is_read_first_too() -> None:
+    leads = rules(Policy("p", approvers=("C0LEADS", "G0PRIVATE")))
+
+    assert unread(leads, person("U0A", followed=(CHANNEL, "C0LEADS")), CHANNEL)
+    assert not unread(leads, person("U0A", followed=(CHANNEL, "C0LEADS", "G0PRIVATE")), CHANNEL)
+    may_decide(leads, person("U0A", "C0LEADS", followed=("C0LEADS",)), RITA.actor, CHANNEL, NOW)
+
+
 def test_principals_are_described_with_the_chats_own_mentions() -> None:
     assert describe_principals(("channel", "anyone", "S0A", "U0B", "shell:ops@host")) == (
         "members of the channel, any full member of the workspace, <!subteam^S0A>, <@U0B> or shell:ops@host"
