@@ -193,6 +193,8 @@ class FakeEngine:
         await self._admit("evidence")
         if self.says is not None:
             return self.says
+        if ref.id not in self.runs:
+            raise NotFound(f"there is no run {ref.id}")
         if any(call.key == key and call.took_effect for call in self.calls):
             newest = [run.id for run in self.runs.values() if run.root == self.runs[ref.id].root][-1]
             return Evidence(Finding.HAPPENED, f"{newest} was begun by {key}.", ExecutionRef(self.connection, newest))

@@ -20,7 +20,8 @@ from bot.service.incidents import follow_chain, settle
 from bot.service.requests import enqueue_carry_out, is_start, refresh_messages, save_step, want_in_thread, watch_job
 from bot.service.unit import Rank, Unit
 
-GONE_FOR_GOOD = 5  # readings in a row that did not find the execution
+LOOKS = 9  # after so many the pause grows no more; `tries` above it counts readings in a row that did not find the execution
+GONE_FOR_GOOD = 5  # of those
 
 
 async def watch(core: Core, request_id: int) -> None:
@@ -89,8 +90,8 @@ def _was_told(incident: Incident, request: Request) -> bool:
 
 
 async def _missing(core: Core, request: Request, reason: str) -> None:
-    if request.tries < GONE_FOR_GOOD:
-        await _later(core, request)
+    if request.tries < LOOKS + GONE_FOR_GOOD:
+        await _later(core, request, tries=max(request.tries, LOOKS) + 1)
         return
     async with core.store.unit() as unit:
         found = await unit.requests.lock(request.id)
@@ -105,7 +106,7 @@ async def _missing(core: Core, request: Request, reason: str) -> None:
         await refresh_messages(unit, after)
 
 
-async def _later(core: Core, request: Request, execution: Execution | None = None) -> None:
+async def _later(core: Core, request: Request, execution: Execution | None = None, tries: int | None = None) -> None:
     async with core.store.unit() as unit:
         found = await unit.requests.lock(request.id)
         if found is None or found[0].state is not request.state:
@@ -114,7 +115,8 @@ async def _later(core: Core, request: Request, execution: Execution | None = Non
         timings = core.setup.timings
         wait = min(timings.watch_first * 1.5 ** min(current.tries, 20), timings.watch_longest)
         at = core.now() + seconds(wait)
-        after = replace(current, version=current.version + 1, not_before=at, tries=current.tries + 1)
+        counted = min(current.tries + 1, LOOKS) if tries is None else tries
+        after = replace(current, version=current.version + 1, not_before=at, tries=counted)
         await unit.requests.save(current, after)
         await unit.enqueue(watch_job(after, at=at))
         if incident is not None and execution is not None and _differs(incident, execution):

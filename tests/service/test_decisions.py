@@ -12,6 +12,7 @@ from bot.domain.execution import ExecutionStatus
 from bot.domain.messages import RejectReason
 from bot.domain.policy import PersonKind, Policy
 from bot.domain.request import RequestState
+from bot.service.people import refresh_all
 from bot.service.presses import Verb
 from tests.service.world import ARNO, DEPLOYS, GINA, LEA, NORA, OLGA, OTHER, RITA, World, open_world
 
@@ -165,7 +166,7 @@ async def test_two_approvers_at_once_approve_once_each_and_one_call_is_made(two:
     request = await two.asked(await two.failed(), ARNO)
     two.people.groups["S0RELEASE"] = {LEA, RITA}
     await two.wait(1)
-    await two._tasks["slack"]["read_people"]()
+    await two.run_task("slack", "read_people")
 
     await asyncio.gather(*[two.press(user, Verb.APPROVE, request) for user in (LEA, RITA)])
     await two.wait(5)
@@ -207,7 +208,7 @@ async def test_an_approval_after_ten_minutes_counts_with_the_first(two: World) -
     two.people.groups["S0RELEASE"] = {LEA, ARNO}
     await two.press(LEA, Verb.APPROVE, request)
     two.clock.let_pass(900)
-    await two._tasks["slack"]["read_people"]()
+    await two.run_task("slack", "read_people")
     await two.press(ARNO, Verb.APPROVE, request)
     await two.wait(2)
 
@@ -392,7 +393,7 @@ async def test_a_request_that_nobody_decides_expires(world: World) -> None:
 async def test_an_approval_in_the_second_of_expiry_is_too_late(world: World) -> None:
     request = await world.asked(await world.failed())
     world.clock.let_pass((request.expires_at - world.clock.now()).total_seconds())
-    await world._tasks["slack"]["read_people"]()
+    await refresh_all(world.core)
 
     outcome = await world.press(ARNO, Verb.APPROVE, request)
 
@@ -407,7 +408,7 @@ async def test_approvers_are_reminded_once_when_half_of_the_time_has_passed(worl
     await world.wait(1700)
     assert not any("still waits" in text for text in world.thread())
     await world.wait(200)
-    await world._tasks["timer"]["remind"](request_id=request.id)
+    await world.run_task("timer", "remind", request_id=request.id)
     await world.work()
 
     assert sum("still waits" in text for text in world.thread()) == 1
@@ -459,7 +460,7 @@ async def test_people_of_other_organisations_look_after_nothing(world: World) ->
 async def test_what_has_ended_needs_no_care(world: World) -> None:
     incident = await world.failed()
     world.engine.end("run-1", ExecutionStatus.SUCCEEDED)
-    await world._tasks["engine:orders"]["describe"](incident_id=incident.id)
+    await world.run_task("engine:orders", "describe", incident_id=incident.id)
 
     assert (await world.press(RITA, Verb.ACKNOWLEDGE, incident)).is_refusal
 

@@ -101,10 +101,22 @@ class World:
         async with self.store.engine.begin() as connection:
             await connection.execute(text("DELETE FROM jobs.procrastinate_jobs"))
 
+    async def run_task(self, queue: str, task: str, **args: Any) -> None:
+        """One job out of its turn, and what follows from it."""
+        await self._tasks[queue][task](**args)
+        await self.work()
+
     async def sweep(self) -> None:
         """What comes by itself every half minute."""
-        await self._tasks["timer"]["sweep"]()
-        await self.work()
+        await self.run_task("timer", "sweep")
+
+    async def live(self, seconds: float) -> None:
+        """Let time pass, with a sweep every half minute and people read every minute."""
+        for half_minute in range(int(seconds // 30)):
+            await self.wait(30)
+            await self.sweep()
+            if half_minute % 2:
+                await self.run_task("slack", "read_people")
 
     # ---- what happens --------------------------------------------------------------------
 
