@@ -36,7 +36,7 @@ class Delivery:
     async def deliver(self, lane: str) -> None:
         """Send what is due on the lane, in order of rank, as far as pauses allow; wake the lane again for the rest."""
         if not lane.startswith("private:"):
-            await self._outbox.fold(lane, STORM_ABOVE, STORM_LINES)
+            await self._outbox.fold(lane, STORM_ABOVE, STORM_LINES, self._core.now())
         for _ in range(A_RUN):
             now = self._core.now()
             may_post = await self._is_open(f"post:{lane}", now)

@@ -1,14 +1,14 @@
 """The store's side of delivery: what is due on a lane, pauses and budgets, and what became of each try."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.service.unit import SLACK_QUEUE, Job, Message, Rank
+from bot.store import storms
 from bot.store.jobs import JobRows
 from bot.store.messages import due, message_from, parents, select_messages
 from bot.store.tables import budgets, messages, pauses
@@ -117,59 +117,16 @@ class SqlOutbox:
         async with self._store.unit() as unit:
             await unit.messages.deliver(lane)
 
-    async def fold(self, lane: str, more_than: int, a_message: int) -> int:
+    async def fold(self, lane: str, more_than: int, a_message: int, now: datetime) -> int:
         """Fold new cards that wait on the lane into storm messages when there are too many; how many were folded."""
         async with self._engine.begin() as connection:
-            rows = (await connection.execute(_foldable(lane))).all()
-            if len(rows) <= more_than:
-                return 0
-            for start in range(0, len(rows), a_message):
-                await _fold_into_one(connection, rows[start : start + a_message])
-            return len(rows)
+            return await storms.fold(connection, lane, more_than, a_message, now=now)
 
 
 EARLIER_WAKE = text(
     "SELECT 1 FROM jobs.procrastinate_jobs WHERE task_name = 'wake' AND status = 'todo'"
     " AND args ->> 'lane' = :lane AND scheduled_at <= :at LIMIT 1"
 )
-
-
-def _foldable(lane: str) -> Any:
-    return (
-        select(messages.c.id, messages.c.subject, messages.c.workspace, messages.c.channel, messages.c.created_at)
-        .where(
-            messages.c.lane == lane,
-            messages.c.surface == "card",
-            messages.c.ts.is_(None),
-            messages.c.dead_at.is_(None),
-            messages.c.folded_into.is_(None),
-            messages.c.rank == Rank.CARD,
-            messages.c.wanted > messages.c.posted,
-        )
-        .order_by(messages.c.id)
-        .with_for_update()
-    )
-
-
-async def _fold_into_one(connection: AsyncConnection, part: Sequence[Row[Any]]) -> None:
-    first = part[0]
-    numbers = [int(row.subject.removeprefix("inc-")) for row in part]
-    storm = insert(messages).values(
-        workspace=first.workspace,
-        subject=f"storm-{numbers[0]}",
-        surface="storm",
-        lane=f"{first.workspace}:{first.channel}",
-        channel=first.channel,
-        rank=Rank.CARD,
-        payload={"incidents": numbers},
-        created_at=first.created_at,
-    )
-    storm_id = (await connection.execute(storm.returning(messages.c.id))).scalar_one()
-    await connection.execute(
-        update(messages)
-        .where(messages.c.id.in_([row.id for row in part]))
-        .values(folded_into=storm_id, posted=messages.c.wanted)
-    )
 
 
 async def take(

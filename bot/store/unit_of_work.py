@@ -26,6 +26,7 @@ from bot.store.tables import rejected_notices, seen
 LIMITS = text("SELECT set_config('statement_timeout', :statement, true), set_config('lock_timeout', :lock, true)")
 HURRIED = {"statement": "1500", "lock": "1000"}
 PATIENT = {"statement": "15000", "lock": "10000"}
+IDLE = "-c idle_in_transaction_session_timeout=5000"  # a frozen process must not keep its locks until it thaws
 
 
 def open_engine(url: str, pool_size: int = 8) -> AsyncEngine:
@@ -36,7 +37,7 @@ def open_engine(url: str, pool_size: int = 8) -> AsyncEngine:
         max_overflow=4,
         pool_timeout=2,
         pool_pre_ping=True,
-        connect_args={"options": SEARCH_PATH, "connect_timeout": 2, "application_name": "resumebot"},
+        connect_args={"options": f"{SEARCH_PATH} {IDLE}", "connect_timeout": 2, "application_name": "resumebot"},
     )
 
 

@@ -268,7 +268,7 @@ async def storm(store: SqlStore, outbox: SqlOutbox, cards: int = 12) -> Message:
     """So many cards folded into one message that was posted."""
     for number in range(1, cards + 1):
         await want(store, f"inc-{number}")
-    assert await outbox.fold(LANE, 10, 40) == cards
+    assert await outbox.fold(LANE, 10, 40, NOW) == cards
     return await post(outbox, "9.9")
 
 

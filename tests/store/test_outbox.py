@@ -262,12 +262,12 @@ async def test_more_than_ten_new_cards_that_wait_are_folded(
 ) -> None:
     await wanted_cards(store, cards)
 
-    assert await outbox.fold(LANE, 10, 40) == folded
+    assert await outbox.fold(LANE, 10, 40, NOW) == folded
 
 
 async def test_storm_messages_name_every_failure_in_parts_of_forty(store: SqlStore, outbox: SqlOutbox) -> None:
     await wanted_cards(store, 85)
-    await outbox.fold(LANE, 10, 40)
+    await outbox.fold(LANE, 10, 40, NOW)
     parts = []
     while message := await due(outbox):
         parts.append((message.subject, message.channel, message.numbers))
@@ -283,31 +283,51 @@ async def test_storm_messages_name_every_failure_in_parts_of_forty(store: SqlSto
 
 async def test_cards_that_were_posted_or_unfolded_or_are_no_cards_are_not_folded(store: SqlStore, outbox: SqlOutbox) -> None:
     await wanted_cards(store, 11)
-    await outbox.fold(LANE, 10, 40)
+    await outbox.fold(LANE, 10, 40, NOW)
     async with store.unit() as unit:
         for number in range(1, 12):
             await unit.messages.unfold(f"inc-{number}")
     for number in range(20):
         await want(store, f"req-{number}", "approval", Rank.APPROVAL)
 
-    assert await outbox.fold(LANE, 10, 40) == 0
+    assert await outbox.fold(LANE, 10, 40, NOW) == 0
     assert await count(store, "messages") == 11 + 20 + 1
 
 
-async def test_a_further_storm_has_a_message_of_its_own(store: SqlStore, outbox: SqlOutbox) -> None:
+async def test_a_storm_that_goes_on_fills_the_message_it_began(store: SqlStore, outbox: SqlOutbox) -> None:
     await wanted_cards(store, 11)
-    await outbox.fold(LANE, 10, 40)
+    await outbox.fold(LANE, 10, 40, NOW)
+    for number in range(31, 65):
+        await want(store, f"inc-{number}")
+
+    assert await outbox.fold(LANE, 10, 40, NOW) == 34
+    assert await subjects_sent(outbox) == ["storm-1", "storm-60"]
+
+
+@pytest.mark.parametrize(("new", "folded"), [(2, 0), (3, 3)])
+async def test_while_a_storm_goes_on_a_few_new_cards_suffice(store: SqlStore, outbox: SqlOutbox, new: int, folded: int) -> None:
+    await wanted_cards(store, 11)
+    await outbox.fold(LANE, 10, 40, NOW)
+    for number in range(31, 31 + new):
+        await want(store, f"inc-{number}")
+
+    assert await outbox.fold(LANE, 10, 40, NOW) == folded
+
+
+async def test_a_later_storm_has_a_message_of_its_own(store: SqlStore, outbox: SqlOutbox) -> None:
+    await wanted_cards(store, 11)
+    await outbox.fold(LANE, 10, 40, NOW)
     for number in range(31, 43):
         await want(store, f"inc-{number}")
 
-    assert await outbox.fold(LANE, 10, 40) == 12
+    assert await outbox.fold(LANE, 10, 40, NOW + 2 * MINUTE) == 12
     assert await subjects_sent(outbox) == ["storm-1", "storm-31"]
 
 
 async def test_delivering_a_lane_twice_at_once_folds_once(store: SqlStore, outbox: SqlOutbox) -> None:
     await wanted_cards(store, 11)
 
-    folded = await asyncio.gather(*[outbox.fold(LANE, 10, 40) for _ in range(4)])
+    folded = await asyncio.gather(*[outbox.fold(LANE, 10, 40, NOW) for _ in range(4)])
 
     assert sorted(folded) == [0, 0, 0, 11]
     assert len(await jobs(store)) == 11
