@@ -26,7 +26,8 @@ Verb = Callable[[World, str, QueryParams], Done]
 
 def resume(world: World, invocation_id: str, query: QueryParams) -> Done:
     """Go on where it stopped, perhaps on another deployment."""
-    wanted = _parse_id(invocation_id) or _parse_deployment(query.get("deployment"))
+    _parse_id(invocation_id)
+    wanted = _parse_deployment(query.get("deployment"))
     found = _find(world, invocation_id)
     if found.stored == "completed":
         raise Refused(409, f"The invocation '{found.id}' is completed, cannot be resumed.")
@@ -87,7 +88,8 @@ def purge_journal(world: World, invocation_id: str, _query: QueryParams) -> Done
 def restart_as_new(world: World, invocation_id: str, query: QueryParams) -> Done:
     """Begin a new invocation with the journal of an ended one up to `from`."""
     last = _parse_from(query.get("from"))
-    wanted = _parse_id(invocation_id) or _parse_deployment(query.get("deployment", "latest"))
+    _parse_id(invocation_id)
+    wanted = _parse_deployment(query.get("deployment", "latest"))
     found = _find(world, invocation_id)
     if found.stored in _WAITING:
         raise Refused(425, f"The invocation '{found.id}' cannot be restarted because it's not running yet.")
