@@ -7,7 +7,7 @@ from bot.domain import lifecycle
 from bot.domain.audit import AuditEntry
 from bot.domain.errors import Refusal
 from bot.domain.execution import Action, Execution, ResumePoint
-from bot.domain.incident import Incident
+from bot.domain.incident import Incident, IncidentState
 from bot.domain.policy import Person, Rules, applicable, may_request, unread
 from bot.domain.request import Request, RequestState, describe_state, digest_of
 from bot.domain.text import clean, literal
@@ -112,6 +112,8 @@ def _new(incident: Incident, execution: Execution, wish: Wish, rules: Rules, now
 
 
 async def _readable(unit: Unit, incident: Incident, again: Request | None) -> Execution:
+    if incident.state is not IncidentState.OPEN:
+        raise Refusal("ended", f"{incident.label} has ended: {literal(incident.closed_because) or incident.state.value}.")
     execution = incident.seen
     if execution is None:
         why = f": {literal(incident.trouble)}" if incident.trouble else ""
