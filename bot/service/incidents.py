@@ -14,20 +14,20 @@ from bot.domain.execution import Execution, ExecutionRef, ExecutionStatus, Failu
 from bot.domain.incident import Incident, IncidentState, described, ended, entry, merged, opened_by, reopened
 from bot.domain.policy import BOT_ACTOR
 from bot.domain.setup import seconds
-from bot.domain.text import clean, cleaned
+from bot.domain.text import clean, cleaned, storable
 from bot.service import health
 from bot.service.core import Core
 from bot.service.requests import watch_now
 from bot.service.unit import Job, Rank, Unit, engine_queue
 
-QUIET = (ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELLED)
+KEY = 500  # characters of a notice's key that count: an index takes no more than about 2,700 bytes
 
 
 async def report_failure(core: Core, notice: FailureNotice, via: str) -> None:
     """Merge the notice into its incident or open one; the same notice again changes nothing. Commits before it returns."""
     async with core.store.unit() as unit:
         now = core.now()
-        if not await unit.first_time("notice", f"{notice.ref.connection} {notice.key}", now):
+        if not await unit.first_time("notice", f"{notice.ref.connection} {storable(notice.key)[:KEY]}", now):
             return
         incident = await unit.incidents.lock_by_execution(notice.ref.connection, notice.ref.id)
         if incident is None:
@@ -80,7 +80,9 @@ async def open_for(core: Core, unit: Unit, execution: Execution, actor: str, now
     elif incident.state is not IncidentState.OPEN and execution.points:
         unit.record(entry(incident, AuditAction.INCIDENT_REOPENED, actor, now))
         incident = await unit.incidents.save(incident, reopened(incident))
-    return await settle(core, unit, incident, execution, now)
+    settled = await settle(core, unit, incident, execution, now)
+    await want_card(unit, settled)
+    return settled
 
 
 def describe_job(incident: Incident) -> Job:
@@ -142,27 +144,39 @@ async def follow_chain(core: Core, ref: ExecutionRef) -> Execution:
 
 async def settle(core: Core, unit: Unit, incident: Incident, execution: Execution, now: datetime) -> Incident:
     """Store what the engine shows: one incident per chain, routed, its card due; ended when nothing is left to do."""
-    elder = await unit.incidents.lock_by_root(execution.ref.connection, execution.root)
-    if elder is not None and elder.id < incident.id:
-        await unit.messages.change(incident.label, "card")
-        await unit.incidents.absorb(elder, incident)
-        younger, entries = ended(incident, IncidentState.CLOSED, f"the same chain as {elder.label}", now)
-        await unit.incidents.save(incident, younger)
-        unit.record(*entries)
-        incident = elder
+    before = await _eldest(unit, incident, execution, now)
     live = await unit.requests.live(execution.ref.connection, execution.root)
-    after = described(incident, execution, now)
+    after = described(before, execution, now)
     after, entries = _ended_by(after, execution, now) if live is None else (after, ())
     after = replace(after, channel=after.channel or _channel(core, after))
-    after = await unit.incidents.save(incident, after)
+    after = await unit.incidents.save(before, after)
     unit.record(*entries)
     await unit.incidents.link(after, execution.chain)
     await unit.incidents.read_again_at(after.id, _next_reading(core, after, execution, now))
-    if after.channel:
+    if after.channel and _shows_otherwise(before, after):
         await want_card(unit, after)
-    elif after.state is IncidentState.OPEN:
+    elif after.channel is None and after.state is IncidentState.OPEN:
         await _unrouted(core, unit, after, now)
     return after
+
+
+async def _eldest(unit: Unit, incident: Incident, execution: Execution, now: datetime) -> Incident:
+    """The oldest incident of the chain; it takes in the other."""
+    known = await unit.incidents.lock_by_root(execution.ref.connection, execution.root)
+    if known is None or known.id == incident.id:
+        return incident
+    elder, younger = sorted((known, incident), key=lambda each: each.id)
+    await unit.messages.change(younger.label, "card")
+    await unit.incidents.absorb(elder, younger)
+    after, entries = ended(younger, IncidentState.CLOSED, f"the same chain as {elder.label}", now)
+    await unit.incidents.save(younger, after)
+    unit.record(*entries)
+    return elder
+
+
+def _shows_otherwise(before: Incident, after: Incident) -> bool:
+    """Whether a card has to change; that it was read once more is not shown."""
+    return replace(before, read_at=None, version=0) != replace(after, read_at=None, version=0)
 
 
 def _ended_by(incident: Incident, execution: Execution, now: datetime) -> tuple[Incident, tuple[AuditEntry, ...]]:
@@ -221,7 +235,9 @@ async def route_anyway(core: Core, incident_id: int) -> None:
         incident = await unit.incidents.lock(incident_id)
         if incident is None or incident.channel or incident.state is not IncidentState.OPEN:
             return
-        channel = _channel(core, incident) or core.setup.possible_channel(incident.connection, incident.name)
+        channel = _channel(core, incident)
+        if channel is None and incident.seen is None:
+            channel = core.setup.possible_channel(incident.connection, incident.name)
         if channel is None:
             await _unrouted(core, unit, incident, core.now())
             return

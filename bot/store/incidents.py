@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,7 @@ from bot.domain.incident import Incident, IncidentState
 from bot.store.codec import EXECUTION, dump
 from bot.store.tables import incident_executions, incidents, messages, requests
 
+HOLD = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
 COLUMNS = tuple(column for column in incidents.c if column.name != "read_next_at")
 
 
@@ -50,7 +51,8 @@ class IncidentRows:
         return incident_from(row) if row else None
 
     async def lock_by_execution(self, connection: str, execution_id: str) -> Incident | None:
-        """The incident an execution leads to, locked."""
+        """The incident an execution leads to, locked; where there is none, nobody else opens one until the unit ends."""
+        await self._connection.execute(HOLD, {"key": f"{connection}:{execution_id}"})
         found = await self._connection.execute(
             select(incident_executions.c.incident_id).where(
                 incident_executions.c.connection == connection, incident_executions.c.execution_id == execution_id
