@@ -1,7 +1,7 @@
 """Rows of messages: wanting one enqueues the delivery of its lane in the same transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, null, or_, select, update
@@ -16,6 +16,7 @@ from bot.store.tables import messages
 
 parents = messages.alias("parents")
 PARENT_SURFACES = ("card", "start")
+LINES_GATHER = timedelta(seconds=5)  # changes of a storm's lines that come within this make one update
 
 
 def channel_lane(workspace: str, channel: str) -> str:
@@ -92,7 +93,7 @@ class MessageRows:
         )
         storm = (await self._connection.execute(statement.returning(messages.c.folded_into))).scalar_one()
         if storm:
-            await self._bump(messages.c.id == storm)
+            await self._change_storm(storm)
         if not_before:
             wake = Job("wake", SLACK_QUEUE, {"lane": row["lane"]}, at=not_before)  # type: ignore[dict-item]  # a str
             await self._jobs.enqueue(wake)
@@ -136,8 +137,20 @@ class MessageRows:
         for lane in dict.fromkeys(row.lane for row in rows):
             await self.deliver(lane)
         for storm in dict.fromkeys(row.folded_into for row in rows if row.folded_into):
-            await self._bump(messages.c.id == storm)
+            await self._change_storm(storm)
         return rows
+
+    async def _change_storm(self, storm: int) -> None:
+        """A line of a storm has changed: many do so at once, so they wait a little for each other."""
+        at = self._now + LINES_GATHER
+        is_settled = (messages.c.id == storm) & (messages.c.wanted == messages.c.posted)
+        first = update(messages).where(is_settled).values(wanted=messages.c.wanted + 1, not_before=at)
+        rows = (await self._connection.execute(first.returning(messages.c.lane))).all()
+        for row in rows:
+            await self._jobs.enqueue(Job("wake", SLACK_QUEUE, {"lane": row.lane}, at=at))
+        if not rows:
+            again = update(messages).where(messages.c.id == storm).values(wanted=messages.c.wanted + 1)
+            await self._connection.execute(again)
 
     async def deliver(self, lane: str) -> None:
         """Enqueue the delivery of a lane."""
