@@ -1,0 +1,67 @@
+"""A process ends or freezes at a named point; the history checker then finds no promise broken."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.engines import EngineSide, real, simulated
+from tests.journeys.people import ARNO, RITA
+from tests.journeys.points import How
+from tests.journeys.stand import Stand, opened
+from tests.restate_lab.lab import find_server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.journey]
+
+POINTS = ["after_decision", "after_intent", "before_bytes", "after_bytes", "before_receipt", "in_receipt"]
+
+
+@pytest.fixture(scope="module")
+async def engine() -> AsyncIterator[EngineSide]:
+    """The real server behind a counting proxy where there is one."""
+    async with (real if find_server() else simulated)() as side:
+        yield side
+
+
+@pytest.fixture(scope="module")
+async def installation(base: Path, engine: EngineSide, journey_database: str) -> AsyncIterator[Stand]:
+    """Web and two workers, as separate processes."""
+    async with opened(base, engine, database=journey_database) as stand:
+        for role in ("web", "worker", "worker"):
+            await stand.start_with_points(role)
+        yield stand
+
+
+@pytest.fixture
+async def stand(installation: Stand) -> Stand:
+    """The same installation, whole again whatever the test before did to it."""
+    for bot in list(installation.bots):
+        bot.thaw()
+        if not bot.is_running:
+            await installation.start_again(bot)
+    return installation
+
+
+@pytest.mark.parametrize("how", How)
+@pytest.mark.parametrize("point", POINTS)
+async def test_no_promise_is_broken_whoever_ends_or_freezes_on_the_way_to_the_engine(
+    stand: Stand, point: str, how: How
+) -> None:
+    run = await stand.begin()
+    await stand.people.press(RITA, "Retry", run.id)
+    stand.arming.arm(point, run.id, how)
+    if how is How.KILL:
+        await stand.repair(run)
+
+    pressing = asyncio.create_task(stand.people.press(ARNO, "Approve", run.id))
+    victim = await stand.is_reached(point, run)
+    if how is How.KILL:
+        await stand.start_again(victim)
+    outcome = await stand.is_over(run)
+    if how is How.FREEZE:
+        await stand.thaw(victim, point, run)
+    await pressing
+
+    assert outcome == ("succeeded" if how is How.KILL else "failed")
+    assert await stand.complaints(run) == []
