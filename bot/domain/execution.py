@@ -185,6 +185,7 @@ class StartInput:
     default: str = ""
     choices: tuple[str, ...] = ()
     hint: str = ""
+    is_environment: bool = False  # its value says where it will run
 
 
 @dataclass(frozen=True)

@@ -148,15 +148,6 @@ class StartsExecutions(Protocol):
 
 
 @runtime_checkable
-class KnowsStartEnvironment(Protocol):
-    """An engine that can tell from the inputs of a start where it would run."""
-
-    def start_environment(self, target: StartTarget, inputs: Mapping[str, str]) -> str | None:
-        """The engine's own id or name of the environment; None when it cannot be told, or there are several."""
-        ...
-
-
-@runtime_checkable
 class KillsExecutions(Protocol):
     """An engine that can end a running execution."""
 

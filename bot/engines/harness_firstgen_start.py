@@ -157,6 +157,7 @@ def _asked(variable: VariableBody) -> StartInput:
         default=variable.default or "",
         choices=tuple(variable.allowed) if is_choice else (),
         hint=hint,
+        is_environment=variable.type == "ENVIRONMENT",
     )
 
 

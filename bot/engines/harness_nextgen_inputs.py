@@ -92,6 +92,7 @@ def _asked(lines: Sequence[str], number: int, line: _Line) -> StartInput:
         is_required=not default and beside.get("required", "true") != "false",
         default=default,
         choices=choices,
+        is_environment=line.key == "environmentRef",
     )
     kinds = {"Number": InputKind.NUMBER, "Secret": InputKind.SECRET}
     kind = InputKind.CHOICE if choices else kinds.get(beside.get("type", ""), InputKind.TEXT)

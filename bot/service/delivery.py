@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 STORM_ABOVE, STORM_LINES = 10, 40
 A_RUN = 50  # messages at most in one run, so that a lane gives way to others
 LONGEST_WAIT = 60.0
+PROBES = 6  # tries of a message, about a minute, in which the lane waits with it; then it may be the message's own fault
 GONE = frozenset({"message_not_found"})  # people deleted it: post it anew
 PRIVATE_LIFE_TRIES = 4
 
@@ -104,11 +105,9 @@ class Delivery:
         return ts
 
     async def _pause(self, message: Message, error: ChatRateLimited) -> None:
-        is_update = message.ts is not None
-        key = f"update:{message.workspace}" if is_update else f"post:{message.lane}"
         until = self._core.now() + seconds(max(error.wait, 1.0))
-        await self._outbox.pause(key, until)
-        if message.user or message.response_url or message.view_id:
+        await self._outbox.pause(message.method_key, until)
+        if message.is_private:
             await self._outbox.put_off(message, until)
 
     async def _try_later(self, message: Message, error: ChatError) -> None:
@@ -116,8 +115,12 @@ class Delivery:
         if message.expires_at is not None and now >= message.expires_at:
             await self._bury(message, error)
             return
-        wait = min(1.0 * 2 ** min(message.tries, 8), LONGEST_WAIT)
-        await self._outbox.put_off(message, now + seconds(wait))
+        until = now + seconds(min(1.0 * 2 ** min(message.tries, 8), LONGEST_WAIT))
+        if message.is_private or message.tries >= PROBES:
+            await self._outbox.put_off(message, until)
+            return
+        await self._outbox.pause(message.method_key, until)  # the others would not fare better, and keep their order
+        await self._outbox.put_off(message, now)
 
     async def _refused(self, message: Message, error: ChatRefused) -> None:
         if error.code in GONE and message.ts is not None and message.tries < PRIVATE_LIFE_TRIES:

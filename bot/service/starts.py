@@ -13,7 +13,7 @@ from bot.domain.errors import EngineError, NotFound, Refusal
 from bot.domain.execution import Action, ExecutionRef, ResumePoint, StartTarget
 from bot.domain.messages import Answer, StartForm, Tone
 from bot.domain.policy import Person, Rules, Subject, applicable, may_request, unread
-from bot.domain.ports import KnowsStartEnvironment, StartsExecutions
+from bot.domain.ports import StartsExecutions
 from bot.domain.request import Request, RequestState, digest_of
 from bot.domain.text import clean, cleaned, listed, literal
 from bot.service import health, people
@@ -196,11 +196,9 @@ def rules_for(core: Core, target: StartTarget, environment: str | None) -> Rules
 
 def environment_of(core: Core, target: StartTarget, inputs: Mapping[str, str]) -> str | None:
     """Where it would run, as far as target and inputs tell; several environments count as unknown."""
-    engine, info = core.engine(target.connection), core.setup.connections[target.connection]
-    own = target.environment
-    if own is None and isinstance(engine, KnowsStartEnvironment):
-        own = engine.start_environment(target, inputs)
-    return info.environment_of(own)
+    given = {inputs.get(each.key, "").strip() or each.default for each in target.inputs if each.is_environment}
+    own = target.environment or (next(iter(given)) if len(given) == 1 else None)
+    return core.setup.connections[target.connection].environment_of(own or None)
 
 
 async def find_again(core: Core, connection: str, name: str, key: str) -> StartTarget:

@@ -83,6 +83,16 @@ class Message:
     created_at: datetime
     expires_at: datetime | None
 
+    @property
+    def is_private(self) -> bool:
+        """It is for one person: on a lane of its own, outside the pace of channels."""
+        return bool(self.user or self.response_url or self.view_id)
+
+    @property
+    def method_key(self) -> str:
+        """What has to pause when the chat asks to wait: posts of the lane, or updates of the workspace."""
+        return f"post:{self.lane}" if self.ts is None else f"update:{self.workspace}"
+
 
 @dataclass(frozen=True)
 class Lookup:
