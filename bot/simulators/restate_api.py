@@ -16,6 +16,7 @@ from bot.simulators.restate_verbs import VERBS, Refused
 from bot.simulators.restate_world import World
 
 VERSION = "1.7.12"
+_WITHOUT_RESTART = ("1.4.", "1.5.")
 
 
 class RestateApi:
@@ -23,6 +24,7 @@ class RestateApi:
 
     def __init__(self, world: World) -> None:
         self.is_ready = True  # not ready: partitions are starting, verbs and queries answer 503
+        self.version = VERSION
         self._world = world
         self._app = self._routes()
 
@@ -49,7 +51,10 @@ class RestateApi:
     async def _verb(self, request: Request) -> Response:
         if not self.is_ready:
             return _refuse(Refused(503, "Error when routing the request internally: partition is not ready"))
-        act = VERBS[request.url.path.rsplit("/", 1)[1]]
+        verb = request.url.path.rsplit("/", 1)[1]
+        if verb == "restart-as-new" and self.version.startswith(_WITHOUT_RESTART):
+            return Response(status_code=404)
+        act = VERBS[verb]
         try:
             status, body = act(self._world, request.path_params["id"], request.query_params)
         except Refused as refused:
@@ -86,7 +91,7 @@ class RestateApi:
     async def _version(self, request: Request) -> Response:
         return JSONResponse(
             {
-                "version": VERSION,
+                "version": self.version,
                 "min_admin_api_version": 2,
                 "max_admin_api_version": 4,
                 "ingress_endpoint": str(request.base_url),

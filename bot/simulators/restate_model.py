@@ -44,13 +44,16 @@ def wire_time(at: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """The code of one service: named steps in order, then perhaps a call of another service."""
+    """The code of one service: perhaps it sends to another one, named steps in order, then perhaps a call of another one."""
 
     name: str
     steps: tuple[str, ...]
     kind: ServiceKind = "service"
     calls: str | None = None
     handler: str = "run"
+    sends: str | None = None
+    is_parallel: bool = False  # the steps are begun together
+    journal_seconds: int = 86_400  # how long a journal is kept after the end
 
     def target(self, key: str | None) -> str:
         """How the server writes what an invocation runs."""
@@ -155,6 +158,7 @@ class Invocation:
     stored: Stored
     invoked_by: str = "ingress"
     parent: "Invocation | None" = None
+    is_sent: bool = False  # the parent does not wait for it
     restarted_from: str | None = None
     scheduled_start_at: datetime | None = None
     deployment_id: str | None = None

@@ -84,7 +84,7 @@ def _stored(one: Invocation) -> Row:
         "running_at": wire_time(one.created_at) if has_begun else None,
         "completed_at": wire_time(one.completed_at) if one.completed_at else None,
         "completion_retention": "PT86400S",
-        "journal_retention": "PT86400S",
+        "journal_retention": f"PT{one.spec.journal_seconds}S" if one.spec.journal_seconds else "P0D",
         "completion_result": ("failure" if one.completion_failure else "success") if one.completed_at else None,
         "completion_failure": one.completion_failure,
     }

@@ -9,6 +9,7 @@ from bot.simulators.restate_model import DEPLOYMENT_ID, INVOCATION_ID, Deploymen
 from bot.simulators.restate_world import World
 
 _WAITING = frozenset({"scheduled", "inboxed"})
+_PROTOCOL_WITH_PREFIX = 6  # the first under which more than the input may be kept
 
 
 class Refused(Exception):
@@ -95,12 +96,16 @@ def restart_as_new(world: World, invocation_id: str, query: QueryParams) -> Done
         raise Refused(425, f"The invocation '{found.id}' cannot be restarted because it's not running yet.")
     if found.stored != "completed":
         raise Refused(409, f"The invocation '{found.id}' is still running.")
-    if found.spec.kind == "workflow":
-        raise Refused(422, f"Restarting the invocation '{found.id}' is not supported. Restarting workflows is not supported.")
     if not found.journal:
         raise Refused(410, f"The invocation '{found.id}' cannot be restarted because the input is not available.")
-    kept = _prefix(found, last)
-    return 200, {"new_invocation_id": world.restart(found, kept, _chosen(world, found, wanted or "keep", "restart as new")).id}
+    if found.spec.kind == "workflow" or (last > 0 and (found.protocol or 0) < _PROTOCOL_WITH_PREFIX):
+        raise Refused(
+            422,
+            f"Restarting the invocation '{found.id}' is not supported. Restarting workflows is not supported, and restarting "
+            "invocations created using the old service protocol.",
+        )
+    chosen = _chosen(world, found, wanted, "restart as new") if wanted else world.deployments.get(found.deployment_id or "")
+    return 200, {"new_invocation_id": world.restart(found, _prefix(found, last), chosen).id}
 
 
 VERBS: Mapping[str, Verb] = MappingProxyType(
@@ -165,7 +170,7 @@ def _find_completed(world: World, invocation_id: str) -> Invocation:
 def _chosen(world: World, found: Invocation, wanted: str, verb: str) -> Deployment:
     if wanted == "latest":
         return world.latest(found.spec.name)
-    deployment = world.deployments.get((found.deployment_id or "") if wanted == "keep" else wanted)
+    deployment = world.deployments.get(wanted)
     if deployment is None:
         raise Refused(400, f"The given deployment was not found when trying to {verb} the invocation '{found.id}'.")
     return deployment

@@ -19,10 +19,10 @@ from bot.simulators.restate_model import (
     Invocation,
     Retrying,
     ServiceSpec,
-    new_id,
     new_invocation_id,
     now_ms,
 )
+from bot.simulators.restate_registry import Registry
 
 STEPS = ("checkout", "build", "test", "deploy", "verify")
 DEFAULT_SERVICES = (
@@ -30,6 +30,9 @@ DEFAULT_SERVICES = (
     ServiceSpec("Release", STEPS, kind="workflow"),
     ServiceSpec("Shelf", STEPS, kind="virtual_object"),
     ServiceSpec("Chain", ("prepare",), calls="Pipeline"),
+    ServiceSpec("Herald", ("announce", "close"), sends="Pipeline"),
+    ServiceSpec("Fan", ("north", "east", "south"), is_parallel=True),
+    ServiceSpec("Forgetful", STEPS, journal_seconds=0),
 )
 MODES = frozenset({"pass", "fail", "terminal", "slow", "vanish", "nap"})
 NAP = 3600.0
@@ -52,8 +55,8 @@ class _Resting(Exception):
     """Signal: nothing more happens until somebody or something wakes the invocation."""
 
 
-class World:
-    """Services, deployments and invocations; everything that changes is told to `on_change`."""
+class World(Registry):
+    """Deployments and invocations; everything that changes is told to `on_change`."""
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class World:
         retry_seconds: float,
         max_attempts: int,
     ) -> None:
-        self.deployments: dict[str, Deployment] = {}
+        super().__init__()
         self.invocations: dict[str, Invocation] = {}
         self.plans: dict[str, dict[str, str]] = {}
         self.reasons: dict[str, str] = {}  # what a failing step says, by its name
@@ -78,29 +81,6 @@ class World:
         self._timers: set[asyncio.TimerHandle] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.deploy(services)
-
-    def deploy(self, services: Iterable[ServiceSpec], *, min_protocol: int = 5, max_protocol: int = 7) -> Deployment:
-        """Register a new deployment; it is the latest for each service it serves."""
-        number = len(self.deployments) + 1
-        made = Deployment(
-            new_id("dp", 22),
-            f"http://127.0.0.1:{9080 + number}/",
-            now_ms(),
-            {spec.name: spec for spec in services},
-            min_protocol,
-            max_protocol,
-        )
-        self.deployments[made.id] = made
-        return made
-
-    def revision(self, deployment: Deployment, service: str) -> int:
-        """How many deployments had served a service when this one was registered, itself included."""
-        served = [one.id for one in self.deployments.values() if service in one.services]
-        return served.index(deployment.id) + 1
-
-    def latest(self, service: str) -> Deployment:
-        """The newest deployment that serves a service."""
-        return next(one for one in reversed(self.deployments.values()) if service in one.services)
 
     def accept(
         self, service: str, key: str, *, delay: float = 0.0, parent: Invocation | None = None, object_key: str | None = None
@@ -119,12 +99,13 @@ class World:
             self._admit(made)
         return made
 
-    def restart(self, origin: Invocation, kept: list[Entry], deployment: Deployment) -> Invocation:
-        """A new invocation that begins with a part of an ended one's journal."""
+    def restart(self, origin: Invocation, kept: list[Entry], deployment: Deployment | None) -> Invocation:
+        """A new invocation that begins with a part of an ended one's journal; without a deployment it takes the latest."""
         now = now_ms()
         made = Invocation(new_invocation_id(origin.id), origin.spec, origin.key, origin.object_key, now, now, "invoked")
         made.invoked_by, made.restarted_from = "restart_as_new", origin.id
-        made.deployment_id, made.protocol = deployment.id, deployment.spoken_protocol
+        if deployment is not None:
+            made.deployment_id, made.protocol = deployment.id, deployment.spoken_protocol
         made.journal = list(kept)
         self.invocations[made.id] = made
         self._admit(made)
@@ -146,17 +127,19 @@ class World:
         """Let it end as cancelled, its children first, at the next point where the handler looks."""
         invocation.is_cancel_wanted = True
         for child in self.children(invocation):
-            self.cancel(child)
+            if not child.is_sent:
+                self.cancel(child)
         if invocation.stored in {"paused", "suspended"}:
             self._launch(invocation)
 
     def kill(self, invocation: Invocation) -> None:
-        """End it and its children at once."""
-        for child in self.children(invocation):
-            self.kill(child)
+        """End it at once, and then what it called or sent."""
+        children = self.children(invocation)
         if invocation.task:
             invocation.task.cancel()
         self._complete(invocation, KILLED)
+        for child in children:
+            self.kill(child)
 
     def forget(self, invocation: Invocation) -> None:
         """Remove every trace."""
@@ -164,7 +147,7 @@ class World:
         self._changed()
 
     def children(self, parent: Invocation) -> list[Invocation]:
-        """The invocations a handler called that have not ended."""
+        """The invocations a handler called or sent that have not ended."""
         return [one for one in self.invocations.values() if one.parent is parent and one.stored != "completed"]
 
     async def aclose(self) -> None:
@@ -256,6 +239,10 @@ class World:
         spec = deployment.services.get(invocation.spec.name)
         if spec is None:  # the server lets an invocation move there all the same
             raise _Failed(Failure("unexpected http status code: 404 Not Found", 500, "RT0012"))
+        if spec.sends:
+            self._send(invocation, spec.sends)
+        for step in spec.steps[len(invocation.runs()) :] if spec.is_parallel else ():
+            self._record_command(invocation, deployment, step)
         for position, step in enumerate(spec.steps):
             await self._take(invocation, deployment, position, step)
             self._look_for_orders(invocation)
@@ -336,6 +323,20 @@ class World:
         if invocation.stored == "suspended":
             self._launch(invocation)
 
+    def _send(self, invocation: Invocation, service: str) -> None:
+        """Send to the other service once, and wait for nothing."""
+        if invocation.command("Command: OneWayCall"):
+            return
+        child = self.accept(service, invocation.key, parent=invocation)
+        child.is_sent = True
+        number = invocation.next_completion_id()
+        target = {"Service": {"name": service, "handler": child.spec.handler, "scope": None}}
+        sent = {"invocation_id": child.id, "invocation_target": target, "invoke_time": 0}
+        invocation.append(
+            "Command: OneWayCall", {"Command": {"OneWayCall": {**sent, "invocation_id_completion_id": number}}}, "", number
+        )
+        self._notify(invocation, "CallInvocationId", number, "InvocationId")
+
     def _call(self, invocation: Invocation, service: str) -> None:
         """Call the other service once, then wait for its end."""
         command = invocation.command("Command: Call")
@@ -373,6 +374,8 @@ class World:
         invocation.touch()
         invocation.stored, invocation.retrying, invocation.completion_failure = "completed", None, failure
         invocation.completed_at = invocation.modified_at
+        if not invocation.spec.journal_seconds:
+            invocation.journal.clear()
         self._changed()
         self._tell_parent(invocation)
         waiting = [one for one in self.invocations.values() if one.stored == "inboxed" and one.target == invocation.target]
@@ -382,7 +385,7 @@ class World:
     def _tell_parent(self, child: Invocation) -> None:
         parent = child.parent
         command = parent.command("Command: Call") if parent else None
-        if parent is None or command is None or parent.stored == "completed":
+        if parent is None or command is None or child.is_sent or parent.stored == "completed":
             return
         self._notify(parent, "Call", command.completion_id, child.completion_failure or "Success")
         if parent.stored == "suspended":

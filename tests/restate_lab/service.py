@@ -73,6 +73,9 @@ release = restate.Workflow("Release", invocation_retry_policy=RETRY)
 shelf = restate.VirtualObject("Shelf", invocation_retry_policy=RETRY)
 # Without input for this long the server suspends it: its default of a minute is too long for a test.
 chain = restate.Service("Chain", invocation_retry_policy=RETRY, inactivity_timeout=timedelta(milliseconds=50))
+herald = restate.Service("Herald", invocation_retry_policy=RETRY)
+fan = restate.Service("Fan", invocation_retry_policy=RETRY)
+forgetful = restate.Service("Forgetful", invocation_retry_policy=RETRY, journal_retention=timedelta(0))
 
 
 @pipeline.handler("run")
@@ -100,11 +103,34 @@ async def chain_run(context: restate.Context, request: dict[str, str]) -> list[s
     return await context.service_call(pipeline_run, arg=request)
 
 
+@herald.handler("run")
+async def herald_run(context: restate.Context, request: dict[str, str]) -> None:
+    """The pipeline of the same key is sent for, then two steps; nobody waits for the pipeline."""
+    context.service_send(pipeline_run, arg=request)
+    for step in ("announce", "close"):
+        await take(context, request["key"], step)
+
+
+@fan.handler("run")
+async def fan_run(context: restate.Context, request: dict[str, str]) -> None:
+    """Three steps that are begun together."""
+    key = request["key"]
+    begun = [context.run_typed(step, attempt, restate.RunOptions(), key, step) for step in ("north", "east", "south")]
+    for one in begun:
+        await one
+
+
+@forgetful.handler("run")
+async def forgetful_run(context: restate.Context, request: dict[str, str]) -> list[str]:
+    """Nothing is kept of its journal once it has ended."""
+    return await take_all(context, request["key"])
+
+
 async def main() -> None:
     """Serve all of them on LAB_PORT."""
     config = hypercorn.config.Config()
     config.bind = [f"127.0.0.1:{os.environ['LAB_PORT']}"]
-    app = restate.app([pipeline, release, shelf, chain])
+    app = restate.app([pipeline, release, shelf, chain, herald, fan, forgetful])
     # The SDK takes over SIGTERM at its first request, so this process has to be killed; it keeps no state.
     await hypercorn.asyncio.serve(app, config)
 

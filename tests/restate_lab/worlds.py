@@ -7,6 +7,7 @@ engine ─> serve ─> Door (faults, record) ─> Forward ─> real server ─> 
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
@@ -16,9 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.simulators.restate import RestateSimulator
 from bot.simulators.restate_door import Call, Door, FaultKind
-from bot.simulators.restate_model import ServiceSpec
 from bot.simulators.restate_sql import run_query
-from bot.simulators.restate_world import DEFAULT_SERVICES
+from bot.simulators.restate_world import DEFAULT_SERVICES, STEPS
 from bot.simulators.serving import serve
 from tests.restate_lab.lab import RestateLab, find_server
 
@@ -112,8 +112,7 @@ class SimulatedWorld:
         """Register one more deployment of all services, perhaps of another code; its id."""
         code = tuple(steps.split(",")) if steps else ()
         return self.simulator.deploy(
-            ServiceSpec(spec.name, code if code and not spec.calls else spec.steps, spec.kind, spec.calls)
-            for spec in DEFAULT_SERVICES
+            replace(spec, steps=code) if code and spec.steps == STEPS else spec for spec in DEFAULT_SERVICES
         )
 
     async def query(self, sql: str) -> list[dict[str, Any]]:
