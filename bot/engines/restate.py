@@ -1,7 +1,7 @@
 """Restate: describes, finds and resumes invocations through the admin API.
 
 describe     one invocation, its newest Paused event, its journal, the deployments it could run on
-resume       PATCH /invocations/{id}/resume[?deployment=…], once
+resume       PATCH /invocations/{id}/resume[?deployment=…], once; from an earlier step: `restate_restart_calls.py`
 evidence     the same look again, compared with the baseline
 read_notice  {"invocation_id": "inv_…", "message"?: text}: a hint, the rest is read again
 """
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, Validati
 
 from bot.domain.errors import ContractViolation, EngineError, NotFound, NotResumable, Unsupported
 from bot.domain.execution import (
+    Action,
     Evidence,
     Execution,
     ExecutionRef,
@@ -29,37 +30,28 @@ from bot.domain.execution import (
 )
 from bot.domain.ports import Throttle
 from bot.engines._http import Answer, EngineClient
-from bot.engines.restate_picture import (
-    KEEP,
-    LATEST,
-    MOST_DEPLOYMENTS,
-    Baseline,
-    Picture,
-    baseline_of,
-    error_of,
-    evidence_of,
-    execution_of,
-    failed_stage_of,
-    status_of,
-)
-from bot.engines.restate_wire import (
+from bot.engines.restate_picture import Baseline, Picture, baseline_of, error_of, evidence_of, failed_stage_of, status_of
+from bot.engines.restate_points import KEEP, LATEST, MOST_DEPLOYMENTS, execution_of
+from bot.engines.restate_restart import RESTARTABLE
+from bot.engines.restate_restart_calls import RestateRestarts
+from bot.engines.restate_rows import (
     DEPLOYMENT_ID,
     INVOCATION_ID,
     DeploymentRow,
     FailureRow,
+    IdRow,
     InvocationRow,
     JournalRow,
     PausedRow,
-    Refusal,
-    RestateReader,
-    checked,
 )
+from bot.engines.restate_wire import RestateReader, checked, is_acceptance, said_in
 
 # Measured: a server that is starting or routes elsewhere answers 503 before it looks at the invocation.
 _HARMLESS = frozenset({503})
 _KNOWN_ADMIN_API = (2, 4)
 _LONGEST_CHAIN = 20
 _MOST_AWAITED = 5
+_MOST_BELOW = 100
 _NOTICE_LOOK_SECONDS = 2.0
 
 
@@ -101,12 +93,12 @@ class Restate:
     features: Mapping[str, str] = MappingProxyType(
         {
             "resume at the failed stage": "yes",
-            "resume from an earlier stage": "no: Restate resumes only where an invocation stopped",
+            "resume from an earlier stage": "yes: as a restart under a new id, from Restate 1.6 on; no workflows",
             "choose where to run": "yes: the pinned, the latest, or any deployment that serves the handler",
             "retry now": "yes: while Restate waits to try again by itself",
             "find failures by asking": "yes",
             "notices by hook": "yes: posted by a wrapper around your handlers; Restate itself has none",
-            "prove a lost call": "yes: by status and the newest Paused event",
+            "prove a lost call": "yes: by status and the newest Paused event; of a restart only that it happened",
             "start": "no: an invocation is started by your own services",
         }
     )
@@ -123,6 +115,7 @@ class Restate:
             secrets=[token],
         )
         self._reader = RestateReader(self._client)
+        self._restarts = RestateRestarts(connection, self._client, self._reader)
 
     async def describe(self, ref: ExecutionRef) -> Execution:
         """The invocation as it stands now, with the deployments it can be resumed on."""
@@ -130,14 +123,16 @@ class Restate:
         return execution_of(picture, ref, f"{self._ui_url}/invocations/{checked(ref.id)}")
 
     async def resume(self, ref: ExecutionRef, point: ResumePoint, key: str, send_before: float) -> Receipt:
-        """Let it go on where it stopped; the same invocation is to be watched."""
+        """Let it go on where it stopped and watch the same, or begin the ended one anew and watch the new one."""
+        if point.action is Action.RESTART:
+            return await self._restarts.send(ref, point, send_before)
         answer = await self._client.send_once(
             "PATCH",
             f"/invocations/{checked(ref.id)}/resume",
             params=_parameters(point),
             send_before=send_before,
         )
-        if answer.status == 200 and self._is_acceptance(answer):
+        if answer.status == 200 and is_acceptance(answer):
             return Receipt(ref)
         raise await self._refusal(ref, answer)
 
@@ -150,9 +145,20 @@ class Restate:
         row = await self._reader.find(ref.id)
         if row is None:
             return Evidence(Finding.UNCLEAR, "Restate no longer knows it.")
-        paused = await self._reader.newest_paused(ref.id)
-        restarts = await self._reader.restarts_of(ref.id) if row.status == "completed" else ()
+        paused, restarts = await self._reader.newest_paused(ref.id), await self._restarts.descendants(row)
         return evidence_of(before, baseline_of(Picture(row, paused, restarts=restarts)), ref)
+
+    def needs_preparation(self, point: ResumePoint) -> bool:
+        """Whether it has to have ended before: only what has ended can be begun anew."""
+        return point.action is Action.RESTART
+
+    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> None:
+        """End it, unless it has ended, and return when its end is seen."""
+        await self._restarts.prepare(ref, point, send_before)
+
+    async def restart_evidence(self, ref: ExecutionRef, point: ResumePoint, key: str) -> Evidence:
+        """Whether something was begun anew from it; that nothing was proves nothing."""
+        return await self._restarts.evidence(ref)
 
     async def read_notice(self, body: bytes, headers: Mapping[str, str]) -> Sequence[FailureNotice]:
         """The failure that a hint is about; empty when the invocation has not failed after all."""
@@ -214,7 +220,7 @@ class Restate:
             self._reader.journal(row.id),
             self._reader.deployments() if is_movable and row.deployment_id else _nothing(),
             self._ancestors(row),
-            self._reader.restarts_of(row.id) if row.status == "completed" else _nothing(),
+            self._restarts.descendants(row),
         )
         latest_id = _latest(deployments, row.service)
         return Picture(
@@ -226,6 +232,8 @@ class Restate:
             awaited=() if is_paused else await self._awaited(row, journal),
             ancestors=ancestors,
             restarts=restarts,
+            below=await self._below(row, journal) if status_of(row) in RESTARTABLE else (),
+            server_refusal=await self._restarts.server_refusal() if status_of(row) in RESTARTABLE else "",
         )
 
     async def _usable(
@@ -248,10 +256,15 @@ class Restate:
         if row.status != "suspended":
             return ()
         done = {one.completion.completion_id for one in journal if one.kind == "Notification: Call"}
-        called = [one.completion for one in journal if one.completion.called]
+        called = [one.completion for one in journal if one.kind == "Command: Call"]
         waiting = [one.called for one in called if one.called and one.completion_id not in done][-_MOST_AWAITED:]
         found = await asyncio.gather(*(self._reader.find(one) for one in waiting))
         return tuple(one for one in found if one is not None)
+
+    async def _below(self, row: InvocationRow, journal: Sequence[JournalRow]) -> tuple[IdRow, ...]:
+        """What it called or sent and has not ended: the server ends all of that together with it."""
+        called = [one.completion.called for one in journal if one.completion.called] if row.status != "completed" else []
+        return await self._reader.unfinished(called[-_MOST_BELOW:])
 
     async def _ancestors(self, row: InvocationRow) -> tuple[str, ...]:
         """What it was begun anew from, the first one first."""
@@ -262,12 +275,8 @@ class Restate:
             above = await self._reader.find(above.restarted_from)
         return tuple(ancestors)
 
-    def _is_acceptance(self, answer: Answer) -> bool:
-        """The server says nothing at all; a page of something in between is no acceptance."""
-        return not answer.body or answer.headers.get("content-type", "").startswith("application/json")
-
     async def _refusal(self, ref: ExecutionRef, answer: Answer) -> EngineError:
-        said = self._message(answer)
+        said = said_in(self._client, answer)
         match answer.status:
             case 400:
                 return NotResumable(f"Restate refuses this: {said or 'the id or the deployment will not do'}")
@@ -291,12 +300,6 @@ class Restate:
         if row.status == "completed":
             return "It is already completed: Restate cannot resume it."
         return f"It is {row.status}: its deployment cannot be changed now."
-
-    def _message(self, answer: Answer) -> str:
-        try:
-            return self._client.redact(self._client.parse(answer, Refusal).message)
-        except ContractViolation:
-            return ""
 
     async def _notice_after_look(self, ref: ExecutionRef, message: str) -> FailureNotice | None:
         row = await self._reader.invocation(ref.id)

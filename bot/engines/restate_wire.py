@@ -1,197 +1,46 @@
-"""What the Restate admin API says: its rows and bodies as objects, and the few queries that ask for them.
+"""What is asked of the Restate admin API: the few queries, and what an answer of it says.
 
-Contract: the admin API of restate-server 1.6 and 1.7. Rows leave null columns out; there are no bind parameters, so that
-only ids of the server's own form ever reach a query.
+There are no bind parameters, so that only ids of the server's own form ever reach a query.
 """
 
 # ruff: noqa: S608 — what stands in a query is a checked id, a time made here, or a number
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Json
-from pydantic_core import from_json
+from bot.domain.errors import ContractViolation, NotFound
+from bot.engines._http import Answer, EngineClient
+from bot.engines.restate_rows import (
+    DEPLOYMENT_ID,
+    ENDED_BY_PEOPLE,
+    INVOCATION_ID,
+    Deployment,
+    DeploymentRow,
+    Deployments,
+    FailureRow,
+    IdRow,
+    InvocationRow,
+    JournalRow,
+    PausedRow,
+    Refusal,
+    RestartRow,
+    Row,
+    Rows,
+    Version,
+)
 
-from bot.domain.errors import NotFound
-from bot.engines._http import EngineClient
-
-INVOCATION_ID = re.compile(r"inv_1[0-9A-Za-z]{20,60}")
-DEPLOYMENT_ID = re.compile(r"dp_1[0-9A-Za-z]{10,60}")
-ENDED_BY_PEOPLE = frozenset({"[409] cancelled", "[409] killed"})
-
-_EVENTS_AT_ONCE = 50
+_IDS_AT_ONCE = 50
 _JOURNAL_LIMIT = 5000
+_RESTARTS_LIMIT = 50
 
 _INVOCATION_COLUMNS = (
     "id, target, target_service_name, target_handler_name, target_service_ty, status, created_at, modified_at, completed_at,"
     " pinned_deployment_id, pinned_service_protocol_version, invoked_by_id, invoked_by_target, restarted_from,"
-    " completion_result, completion_failure, last_failure, last_failure_related_command_index,"
-    " last_failure_related_command_name"
+    " completion_result, completion_failure, completion_retention, journal_retention,"
+    " last_failure, last_failure_related_command_index, last_failure_related_command_name"
 )
 _FAILURE_COLUMNS = "id, target, status, completion_failure, modified_at"
-
-
-class _Row(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class InvocationRow(_Row):
-    """One invocation; `failure_*` are filled only while the server itself tries again."""
-
-    id: str
-    target: str
-    service: str = Field(alias="target_service_name")
-    handler: str = Field(alias="target_handler_name", default="")
-    service_kind: str = Field(alias="target_service_ty", default="service")
-    status: str
-    created_at: AwareDatetime | None = None
-    modified_at: AwareDatetime
-    completed_at: AwareDatetime | None = None
-    deployment_id: str | None = Field(alias="pinned_deployment_id", default=None)
-    protocol: int | None = Field(alias="pinned_service_protocol_version", default=None)
-    parent_id: str | None = Field(alias="invoked_by_id", default=None)
-    parent_target: str = Field(alias="invoked_by_target", default="")
-    restarted_from: str | None = None
-    completion_result: str | None = None
-    completion_failure: str = ""
-    failure: str = Field(alias="last_failure", default="")
-    failure_index: int | None = Field(alias="last_failure_related_command_index", default=None)
-    failure_name: str | None = Field(alias="last_failure_related_command_name", default=None)
-
-
-class FailureRow(_Row):
-    """One row of the poll."""
-
-    id: str
-    target: str
-    status: str
-    completion_failure: str = ""
-    modified_at: AwareDatetime
-
-
-class LastFailure(_Row):
-    """Why a try failed; every field may be missing."""
-
-    message: str = Field(alias="error_message", default="")
-    code: str = Field(alias="restate_doc_error_code", default="")
-    index: int | None = Field(alias="related_command_index", default=None)
-    name: str | None = Field(alias="related_command_name", default=None)
-    kind: str = Field(alias="related_command_type", default="")
-
-
-class PausedBody(_Row):
-    """The text inside a Paused event; without `last_failure` it was paused by hand."""
-
-    last_failure: LastFailure | None = None
-
-
-class PausedRow(_Row):
-    """One Paused event."""
-
-    id: str = ""
-    appended_at: AwareDatetime
-    body: Json[PausedBody] = Field(alias="event_json")
-
-
-class IdRow(_Row):
-    """An invocation named by another row."""
-
-    id: str
-    target: str = ""
-
-
-def _completion_of(lite: Any) -> Any:
-    """The id that ties a Run to its result, out of either form of `entry_lite_json`."""
-    entry = from_json(lite) if isinstance(lite, str) else lite
-    if isinstance(entry, Mapping):
-        match entry:
-            case {"Command": {"Run": {"completion_id": number}}}:
-                return {"completion_id": number}
-            case {"Notification": {"id": {"CompletionId": number}, "result": result}}:
-                return {"completion_id": number, "result": result}
-            case {"Command": {"Call": {"invocation_id": called, "result_completion_id": number}}}:
-                return {"completion_id": number, "called": called}
-    return {}
-
-
-class Completion(_Row):
-    """What a journal row says about a result: whose it is, and which."""
-
-    completion_id: int | None = None
-    result: str | None = None
-    called: str | None = None
-
-
-class JournalRow(_Row):
-    """One row of a journal."""
-
-    index: int
-    kind: str = Field(alias="entry_type")
-    name: str = ""
-    completion: Annotated[Completion, BeforeValidator(_completion_of)] = Field(alias="entry_lite_json", default=Completion())
-
-
-class ServedRow(_Row):
-    """A service as a deployment lists it; the highest revision of all deployments is the latest."""
-
-    name: str
-    revision: int
-
-
-class DeploymentRow(_Row):
-    """One registered endpoint."""
-
-    id: str
-    created_at: AwareDatetime
-    min_protocol: int = Field(alias="min_protocol_version", default=0)
-    max_protocol: int = Field(alias="max_protocol_version", default=1_000)
-    services: tuple[ServedRow, ...] = ()
-
-    def revision(self, service: str) -> int | None:
-        """The revision of a service it serves; None when it does not."""
-        return next((one.revision for one in self.services if one.name == service), None)
-
-
-class Refusal(_Row):
-    """The body of an error that the API itself makes."""
-
-    message: str
-
-
-class Version(_Row):
-    """What the server says of itself."""
-
-    version: str
-    min_admin_api_version: int
-    max_admin_api_version: int
-
-
-class _Deployments(_Row):
-    deployments: tuple[DeploymentRow, ...]
-
-
-class _Handler(_Row):
-    name: str
-
-
-class _Service(_Row):
-    name: str
-    handlers: tuple[_Handler, ...]
-
-
-class _Deployment(_Row):
-    services: tuple[_Service, ...]
-
-
-Row = TypeVar("Row", bound=_Row)
-
-
-class Rows(_Row, Generic[Row]):
-    """The answer to a query."""
-
-    rows: tuple[Row, ...]
 
 
 class RestateReader:
@@ -224,8 +73,8 @@ class RestateReader:
     async def newest_paused_of(self, invocation_ids: Sequence[str]) -> dict[str, PausedRow]:
         """The event of the last pause of each."""
         newest: dict[str, PausedRow] = {}
-        for start in range(0, len(invocation_ids), _EVENTS_AT_ONCE):
-            listed = ", ".join(f"'{checked(one)}'" for one in invocation_ids[start : start + _EVENTS_AT_ONCE])
+        for start in range(0, len(invocation_ids), _IDS_AT_ONCE):
+            listed = _listed(invocation_ids[start : start + _IDS_AT_ONCE])
             sql = (
                 "SELECT id, appended_at, event_json FROM sys_journal_events"
                 f" WHERE id IN ({listed}) AND event_type = 'Paused' ORDER BY appended_at"
@@ -241,10 +90,22 @@ class RestateReader:
         )
         return await self._rows(sql, Rows[JournalRow])
 
-    async def restarts_of(self, invocation_id: str) -> tuple[IdRow, ...]:
-        """What was begun anew from an invocation, oldest first."""
-        sql = f"SELECT id, target FROM sys_invocation WHERE restarted_from = '{checked(invocation_id)}' ORDER BY created_at"
-        return await self._rows(sql, Rows[IdRow])
+    async def restarts_of(self, invocation_ids: Sequence[str]) -> tuple[RestartRow, ...]:
+        """What was begun anew from any of them, oldest first."""
+        sql = (
+            f"SELECT id, target, created_at FROM sys_invocation WHERE restarted_from IN ({_listed(invocation_ids)})"
+            f" ORDER BY created_at LIMIT {_RESTARTS_LIMIT}"
+        )
+        return await self._rows(sql, Rows[RestartRow])
+
+    async def unfinished(self, invocation_ids: Sequence[str]) -> tuple[IdRow, ...]:
+        """Those of them that have not ended, as far as the server knows them."""
+        found: list[IdRow] = []
+        for start in range(0, len(invocation_ids), _IDS_AT_ONCE):
+            listed = _listed(invocation_ids[start : start + _IDS_AT_ONCE])
+            sql = f"SELECT id, target FROM sys_invocation_status WHERE id IN ({listed}) AND status <> 'completed'"
+            found += await self._rows(sql, Rows[IdRow])
+        return tuple(found)
 
     async def failures(self, since: datetime | None, limit: int) -> tuple[FailureRow, ...]:
         """Paused and failed ones since a moment (whoever asks adds the overlap), or all that are paused now; oldest first."""
@@ -261,13 +122,13 @@ class RestateReader:
 
     async def deployments(self) -> tuple[DeploymentRow, ...]:
         """All registered deployments."""
-        return self._client.parse(await self._client.read("GET", "/deployments"), _Deployments).deployments
+        return self._client.parse(await self._client.read("GET", "/deployments"), Deployments).deployments
 
     async def serves(self, deployment_id: str, service: str, handler: str) -> bool:
         """Whether a deployment has a handler; asked once, since a deployment does not change."""
         if deployment_id not in self._handlers:
             answer = await self._client.read("GET", f"/deployments/{checked(deployment_id, DEPLOYMENT_ID)}")
-            found = self._client.parse(answer, _Deployment)
+            found = self._client.parse(answer, Deployment)
             self._handlers[deployment_id] = frozenset(
                 f"{one.name}/{each.name}" for one in found.services for each in one.handlers
             )
@@ -290,6 +151,23 @@ def checked(value: str, form: re.Pattern[str] = INVOCATION_ID) -> str:
     if not form.fullmatch(value):
         raise NotFound("This is not an id that Restate gives.")
     return value
+
+
+def is_acceptance(answer: Answer) -> bool:
+    """Whether a 200 is the server's: it says nothing at all; a page of something in between accepts nothing."""
+    return not answer.body or answer.headers.get("content-type", "").startswith("application/json")
+
+
+def said_in(client: EngineClient, answer: Answer) -> str:
+    """The API's own words in a refusal, fit for an error; empty when it was not the API that answered."""
+    try:
+        return client.redact(client.parse(answer, Refusal).message)
+    except ContractViolation:
+        return ""
+
+
+def _listed(invocation_ids: Sequence[str]) -> str:
+    return ", ".join(f"'{checked(one)}'" for one in invocation_ids)
 
 
 def _wire_time(at: datetime) -> str:

@@ -22,7 +22,7 @@ from bot.domain.errors import (
     Unsupported,
 )
 from bot.domain.execution import Execution, ExecutionRef, ExecutionStatus, Finding, Receipt, ResumePoint
-from bot.domain.ports import FindsFailures
+from bot.domain.ports import FindsFailures, PreparesResume
 from bot.engines import engine_class, engine_kinds
 from bot.engines._http import boot_time
 from tests.engines.cases import SECRET, CallKind, Case, Opener, Stand, Trouble, all_cases
@@ -53,6 +53,12 @@ async def stand(opener: Opener) -> AsyncIterator[Stand]:
 
 async def resume(stand: Stand, execution: Execution, point: ResumePoint, seconds: float = 5) -> Receipt:
     return await stand.engine.resume(execution.ref, point, "req-1-1", boot_time() + seconds)
+
+
+async def prepare(stand: Stand, execution: Execution, point: ResumePoint, seconds: float = 5) -> None:
+    """The first call of a point that takes two."""
+    if isinstance(stand.engine, PreparesResume) and stand.engine.needs_preparation(point):
+        await stand.engine.prepare(execution.ref, point, boot_time() + seconds)
 
 
 async def ended(stand: Stand, ref: ExecutionRef) -> Execution:
@@ -109,6 +115,7 @@ async def test_each_offered_point_can_be_resumed(stand: Stand, case: Case) -> No
         before = await failed(stand)
         point = before.points[number]
         await stand.repair(before.ref)
+        await prepare(stand, before, point)
         receipt = await resume(stand, before, point)
         after = await ended(stand, receipt.ref)
 
@@ -116,6 +123,33 @@ async def test_each_offered_point_can_be_resumed(stand: Stand, case: Case) -> No
         if case.shows_chain:
             assert after.root == before.root
             assert before.ref.id in after.chain
+
+
+async def test_a_prepared_point_stays_on_offer_however_often_it_is_prepared(stand: Stand) -> None:
+    before = await failed(stand)
+    if not isinstance(stand.engine, PreparesResume):
+        pytest.skip("no point of this engine takes two calls")
+    (point, *_) = [point for point in before.points if stand.engine.needs_preparation(point)]
+
+    await prepare(stand, before, point)
+    await prepare(stand, before, point)
+    after = await stand.engine.describe(before.ref)
+
+    assert not stand.engine.needs_preparation(before.points[0])
+    assert point.key in {each.key for each in after.points}
+    assert (after.root, after.newest) == (before.root, "")
+
+
+async def test_a_preparation_after_its_time_is_not_sent(stand: Stand) -> None:
+    before = await failed(stand)
+    if not isinstance(stand.engine, PreparesResume):
+        pytest.skip("no point of this engine takes two calls")
+    (point, *_) = [point for point in before.points if stand.engine.needs_preparation(point)]
+
+    with pytest.raises(NotSent):
+        await prepare(stand, before, point, seconds=-0.001)
+
+    assert (await stand.engine.describe(before.ref)).status is ExecutionStatus.FAILED
 
 
 async def test_a_resume_without_a_repair_ends_in_failure_again(stand: Stand) -> None:

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from bot.domain.errors import ContractViolation, NotFound, NotResumable, NotSent, OutcomeUnknown, Unsupported
 from bot.domain.execution import (
+    Action,
     Execution,
     ExecutionRef,
     ExecutionStatus,
@@ -82,8 +83,13 @@ async def described(stand: RestateStand, wanted: str, **how: Any) -> Execution:
     return await stand.engine.describe(await stand.start(wanted, **how))
 
 
+def resumes(seen: Execution) -> list[ResumePoint]:
+    """The points that leave the execution its id; those that begin it anew have tests of their own."""
+    return [point for point in seen.points if point.action is Action.RESUME]
+
+
 def keys(seen: Execution) -> list[str]:
-    return [point.key for point in seen.points]
+    return [point.key for point in resumes(seen)]
 
 
 async def test_stages_are_the_named_steps_reached_so_far(stand: RestateStand) -> None:
@@ -97,16 +103,6 @@ async def test_stages_are_the_named_steps_reached_so_far(stand: RestateStand) ->
     ]
     assert (seen.failed_stage, seen.error) == ("test", "RuntimeError('step test failed on purpose')")
     assert seen.points[0].stages == ("test",)
-
-
-async def test_earlier_stages_are_refused_with_the_reason(stand: RestateStand) -> None:
-    seen = await described(stand, "paused", deploy="fail")
-    workflow = await described(stand, "paused", workflow=True, build="fail")
-
-    assert [point.name for point in seen.refused_points] == ["checkout", "build", "test"]
-    assert find_point(seen.points, "build") is None
-    assert "another id" in seen.refused_points[0].reason
-    assert "workflow" in workflow.refused_points[0].reason
 
 
 async def test_a_failure_outside_any_step_names_none(stand: RestateStand) -> None:
@@ -129,7 +125,7 @@ async def test_the_pinned_deployment_comes_first_then_the_latest_then_others(sta
     assert middle in keys(seen)[2:]
     assert not {pinned, latest} & set(keys(seen))
     assert latest in seen.points[1].sentence
-    assert all("deploy" in point.label for point in seen.points)
+    assert all("deploy" in point.label for point in resumes(seen))
 
 
 async def test_resume_on_a_named_deployment_moves_there(stand: RestateStand) -> None:
@@ -229,13 +225,14 @@ async def test_a_deployment_that_is_gone_is_refused_with_the_servers_words(stand
         await resume(stand, ref, ResumePoint("dp_14opdQdqPZAdL6J7cUH4Waa", "x", "x"))
 
 
-async def test_a_final_failure_is_described_without_points(stand: RestateStand) -> None:
+async def test_a_final_failure_is_described_and_cannot_be_resumed(stand: RestateStand) -> None:
     seen = await described(stand, "completed", test="terminal")
 
     assert (seen.status, seen.failed_stage, seen.error) == (ExecutionStatus.FAILED, "test", "[422] step test gave up")
-    assert seen.points == ()
-    assert "completed" in seen.no_points
+    assert resumes(seen) == []
     assert seen.ended_at is not None
+    with pytest.raises(NotResumable, match="already completed"):
+        await resume(stand, seen.ref, KEEP)
 
 
 @pytest.mark.parametrize("verb", ["cancel", "kill"])
@@ -274,8 +271,8 @@ async def test_what_was_begun_anew_belongs_to_one_chain(stand: RestateStand) -> 
     seen = [await stand.engine.describe(ExecutionRef(CONNECTION, one)) for one in ids]
 
     assert {one.root for one in seen} == {first.id}
-    assert seen[2].chain == tuple(ids)
-    assert (seen[0].newest, seen[2].newest) == (ids[1], "")
+    assert [one.chain for one in seen] == [tuple(ids)] * 3
+    assert [one.newest for one in seen] == [ids[2], ids[2], ""]
     assert seen[1].labels["Begun anew from"] == first.id
 
 
@@ -394,7 +391,7 @@ async def test_a_waiting_retry_can_be_made_now(world: SimulatedWorld, alone: Res
     await world.wait_status(ref.id, "completed")
 
     assert (seen.status, seen.failed_stage) == (ExecutionStatus.RETRYING, "deploy")
-    assert [(point.key, point.label, point.stages) for point in seen.points] == [("keep", "deploy, now", ("deploy",))]
+    assert [(point.key, point.label, point.stages) for point in resumes(seen)] == [("keep", "deploy, now", ("deploy",))]
     assert (found.finding, found.is_probable) == (Finding.HAPPENED, True)
     with pytest.raises(NotResumable):
         await resume(alone, ref, LATEST)
