@@ -11,6 +11,7 @@ import pytest
 from bot.domain.execution import ExecutionStatus
 from bot.domain.incident import IncidentState
 from bot.domain.messages import Approval, Card, Note, NoteKind, Shown
+from bot.domain.policy import Policy, Rules
 from bot.domain.request import RequestState as S
 from bot.simulators.slack_blocks import faults_in_blocks, faults_in_view, is_too_large, remarks_on_message
 from bot.slack.blocks import Rendered
@@ -223,6 +224,15 @@ def test_an_unknown_outcome_offers_press_again_and_close(name: str) -> None:
 
 def test_the_buttons_of_an_unknown_outcome_go_with_it() -> None:
     assert labels(render(NOTES["note-unknown-closed"])) == []
+
+
+def test_a_single_policy_is_named_once() -> None:
+    alone = Rules((Policy("production"),))
+
+    rendered = render(Approval(request(rules=alone), {"production": 1}))
+
+    said = [part["text"] for part in parts(rendered.blocks) if "still wanted" in str(part.get("text", ""))]
+    assert said == ["Policy: production · still wanted: 1 more"]
 
 
 @pytest.mark.parametrize(

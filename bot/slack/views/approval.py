@@ -89,7 +89,8 @@ def decided(decision: Decision) -> str:
 def _question(shown: Approval, at: str) -> list[Block]:
     request = shown.request
     policies = f"Policy: {request.rules.names}"
-    wanted = ", ".join(f"{name}: {count} more" for name, count in shown.missing.items())
+    is_one = len(request.rules.policies) == 1
+    wanted = ", ".join(f"{count} more" if is_one else f"{name}: {count} more" for name, count in shown.missing.items())
     small = [plain(with_reason(policies, wanted) if not wanted else f"{policies} · still wanted: {wanted}", 600)]
     small.append(mrkdwn(f"⌛ Expires {date_token(request.expires_at)}"))
     blocks = [context(small, f"{at}-policy")]
