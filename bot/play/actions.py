@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bot.play.engine import PlayEngine
 from bot.play.restate import RestatePlay
 from bot.play.worker_process import WorkerProcess
 
-BREAK, RIGHT, HARD = "Let something fail", "Put it right", "Make it hard for the bot"
+RIGHT, HARD, BREAK = "Put it right", "Make it hard for the bot", "Break something"
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,12 @@ class Action:
     group: str
     style: str
     press: Callable[[], Awaitable[str | None]]
+    brief: bool = False  # its help is shown only when asked for
 
     @property
-    def shown(self) -> dict[str, str]:
+    def shown(self) -> dict[str, Any]:
         """As the page reads it."""
-        return {name: getattr(self, name) for name in ("key", "label", "help", "group", "style")}
+        return {name: getattr(self, name) for name in ("key", "label", "help", "group", "style", "brief")}
 
 
 class Actions:
@@ -34,7 +36,7 @@ class Actions:
         self._first, self._worker = first, worker
         self._engines: tuple[PlayEngine, ...] = (first, *others)
         self._calls_before: int | None = None  # resume calls when the loss of an answer was ordered
-        self.all = {action.key: action for action in (*self._breaking(), *self._repairing(), *self._hardening())}
+        self.all = {action.key: action for action in (*self._repairing(), *self._hardening(), *self._breaking())}
 
     def look(self) -> None:
         """An answer is lost once, on whichever engine the call comes first."""
@@ -44,21 +46,21 @@ class Actions:
     def _breaking(self) -> Sequence[Action]:
         keys = ["break", *(f"break_{engine.connection}" for engine in self._engines[1:])]
         singles = [
-            Action(key, *engine.breaking, BREAK, "", engine.break_something)
+            Action(key, *engine.breaking, BREAK, "", engine.break_something, brief=True)
             for key, engine in zip(keys, self._engines, strict=True)
         ]
-        words = "Twelve services fail within a second, as in an outage: one message gathers what would flood the channel."
-        return [*singles, Action("storm", "Break everything", words, BREAK, "danger", self._first.break_all)]
+        words = "Sixteen services fail in the same second, as in an outage: one message gathers what would flood the channel."
+        return [*singles, Action("storm", "Sixteen at once", words, BREAK, "danger", self._first.break_all, brief=True)]
 
     def _repairing(self) -> Sequence[Action]:
-        words = "Nothing fails any more. What stands still goes on standing still: resume it."
+        words = "Nothing fails any more. What has failed waits to be resumed."
         return [Action("repair", "Repair it", words, RIGHT, "primary", self._repair)]
 
     def _hardening(self) -> Sequence[Action]:
-        losing = "The next resume call takes effect, but its answer never arrives. The bot finds out, and calls no second time."
-        killing = "kill -9 of the process that does all the work. Nothing is lost: a new one takes over within seconds."
+        losing = "The next resume takes effect but its answer never arrives. The bot finds out, without a second call."
+        killing = "kill -9 in the middle of its work. A new one takes over within seconds."
         return [
-            Action("lose_answer", "Lose the engine’s answer", losing, HARD, "", self._lose_answer),
+            Action("lose_answer", "Lose an answer", losing, HARD, "", self._lose_answer),
             Action("kill_worker", "Kill the worker", killing, HARD, "danger", self._kill_worker),
         ]
 

@@ -44,7 +44,7 @@ class DigdagPlay(PlayEngine):
     """A server with one project, `warehouse`."""
 
     kind, connection, title = "digdag", "etl", "Digdag"
-    breaking = ("Break the nightly load", "The warehouse is down, so a workflow fails at its task +load. Digdag tells the bot.")
+    breaking = ("Load · Digdag", "The warehouse is down, so a workflow fails at its task +load. Digdag tells the bot.")
 
     def __init__(self, base: str, secret: str) -> None:
         super().__init__(base, secret)
@@ -112,7 +112,7 @@ class DigdagPlay(PlayEngine):
         steps = tuple(Step(_name(task), _word(task)) for task in one.tasks if not task.is_group and not task.is_generated)
         note = f"session of {one.session.time:%Y-%m-%d}, attempt {one.index}"
         link = f"{self._base}/sim/digdag/attempts/{one.id}"
-        return Row(str(one.id), one.workflow.name, status, link, steps, note)
+        return Row(str(one.id), one.workflow.name, status, link, steps, one.created_at.timestamp(), note)
 
 
 def _name(task: Task) -> str:

@@ -29,6 +29,7 @@ class Row:
     status: str
     link: str
     steps: tuple[Step, ...]
+    begun_at: float
     note: str = ""
 
 

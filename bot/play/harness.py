@@ -74,7 +74,7 @@ class HarnessPlay(PlayEngine):
     def _row(self, run: Run) -> Row:
         steps = tuple(Step(one.member.step or one.member.name, _word(one.progress)) for one in run.stages)
         note = f"continues {run.parent}" if run.parent else ""
-        return Row(run.identifier, run.pipeline.name, _word(run.progress), self._link(run), steps, note)
+        return Row(run.identifier, run.pipeline.name, _word(run.progress), self._link(run), steps, run.created_at / 1000, note)
 
     def _link(self, run: Run) -> str:
         raise NotImplementedError
@@ -84,7 +84,7 @@ class HarnessNextgenPlay(HarnessPlay):
     """A project of NextGen."""
 
     kind, connection, title = "harness_nextgen", "platform", "Harness NextGen"
-    breaking = ("Break the shop’s pipeline", "Two of three regions fail to deploy, in parallel stages. Harness tells the bot.")
+    breaking = ("Shop · NextGen", "Two of three regions fail to deploy, in parallel stages. Harness tells the bot.")
 
     def __init__(self, base: str, secret: str) -> None:
         super().__init__(base, secret)
@@ -122,7 +122,7 @@ class HarnessFirstgenPlay(HarnessPlay):
     """An account of FirstGen."""
 
     kind, connection, title = "harness_firstgen", "legacy", "Harness FirstGen"
-    breaking = ("Break the old pipeline", "The smoke tests at the end of a FirstGen pipeline fail. Harness tells the bot.")
+    breaking = ("Shop · FirstGen", "The smoke tests at the end of a FirstGen pipeline fail. Harness tells the bot.")
 
     def __init__(self, base: str, secret: str) -> None:
         super().__init__(base, secret)

@@ -25,13 +25,15 @@ NAMES = (
     "Reviews",
     "Stock",
     "Newsletter",
+    "Vouchers",
+    "Wishlists",
+    "Tracking",
+    "Pricing",
 )
 RESUME = "PATCH */resume"
 REASONS = {
-    "build": "docker build failed: npm ci exited with code 1 (ERESOLVE could not resolve react@19 with react-dom@18)",
-    "test": "3 of 412 tests failed: test_discount_is_rounded, test_tax_of_gift_cards, test_basket_survives_login",
+    "build": 'Get "https://registry.example.com/v2/": dial tcp 10.0.3.17:443: i/o timeout',
     "deploy": 'Rollout of deployment "web" did not finish: 2 of 3 replicas are unavailable (CrashLoopBackOff, exit code 137)',
-    "verify": "GET https://shop.example.com/healthz answered 502 Bad Gateway five times in a row",
 }
 
 
@@ -39,7 +41,7 @@ class RestatePlay(PlayEngine):
     """One server; each service is there in an older and a newer deployment, and executions begin on the older one."""
 
     kind, connection, title = "restate", "orders", "Restate"
-    breaking = ("Break the checkout", "A run of Checkout fails at its step deploy and pauses. The bot finds it by asking.")
+    breaking = ("Checkout · Restate", "A run of Checkout fails at its step deploy and pauses. The bot finds it by asking.")
 
     def __init__(self, base: str, secret: str) -> None:
         super().__init__(base, secret)
@@ -71,10 +73,10 @@ class RestatePlay(PlayEngine):
         return "A run of Checkout is on its way and will fail at deploy."
 
     async def break_all(self) -> str:
-        """Everything at once, at different steps."""
-        for number, name in enumerate(NAMES):
-            self._begin(name, tuple(REASONS)[number % len(REASONS)])
-        return f"{len(NAMES)} runs are on their way and will all fail."
+        """Everything at once: the registry is gone."""
+        for name in NAMES:
+            self._begin(name, "build")
+        return f"{len(NAMES)} runs are on their way and will all fail at build."
 
     def repair(self) -> None:
         """Nothing fails any more, whichever deployment it runs on."""
@@ -119,9 +121,11 @@ class RestatePlay(PlayEngine):
         status = one.status
         if status == "completed":
             status = "failed" if one.completion_failure else "succeeded"
-        where = "" if one.deployment_id == self._older.id else "moved to the latest deployment"
+        note = f"begun anew from {one.restarted_from}" if one.restarted_from else ""
+        if one.deployment_id not in {None, self._older.id}:
+            note = f"{note} on the latest deployment".strip()
         link = f"{self._base}/sim/restate/ui/invocations/{one.id}"
-        return Row(one.id, one.target, status, link, steps, where)
+        return Row(one.id, one.target, status, link, steps, one.created_at.timestamp(), note)
 
 
 def _status(one: Invocation, is_reached: bool, is_done: bool) -> str:

@@ -47,9 +47,11 @@ class Seen:
         return self._version
 
     def _present(self) -> dict[str, Any]:
+        engines = [engine.as_state() for engine in self._engines]
+        engines.sort(key=lambda engine: max((row["begun_at"] for row in engine["executions"]), default=0.0), reverse=True)
         return {
             "title": "resumebot playground",
-            "engines": [engine.as_state() for engine in self._engines],
+            "engines": engines,
             "audit": self._audit,
             "worker": self._worker.facts,
             "actions": [action.shown for action in self._actions.all.values()],

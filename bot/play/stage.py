@@ -46,7 +46,7 @@ WELCOME = """
   The playground is at {base}/
   1. A checkout is failing right now: its card comes to #deploys. As Rita, choose where to resume and press Retry.
   2. Press “Repair it”, switch to Arno at the top, and press Approve in the thread under the card.
-  3. Then lose the engine’s answer, kill the worker, break everything at once, or type /resume help.
+  3. Then lose an answer, kill the worker, break sixteen things at once, or type /resume help.
   {data} Ctrl-C ends everything.
 
 """

@@ -20,7 +20,7 @@ let newest = null;
 /** Shows the entries. */
 export function drawAudit(body, note) {
   const entries = [...(state.play?.audit ?? [])].reverse();
-  setText(note, entries.length ? `${entries.length} newest` : '');
+  setText(note, entries.length ? `${entries.length} ${entries.length === 1 ? 'entry' : 'entries'}` : '');
   const before = newest;
   newest = entries[0]?.id ?? newest;
   reconcile(body, entries.length ? entries.map((entry) => entryItem(entry, before !== null && entry.id > before)) : [{

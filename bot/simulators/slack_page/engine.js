@@ -59,5 +59,5 @@ function chip(status, words) {
   const [, tone, sign] = STATUSES.find(([pattern]) => pattern.test(status ?? '')) ?? [null, 'idle', '▫️'];
   return el('span', { class: `chip chip-${tone}`, title: `${words}: ${status}` },
     el('span', { 'aria-hidden': 'true' }, `${sign} `), words,
-    words !== status && el('span', { class: 'chip-status' }, ` ${status}`));
+    words !== status && el('span', { class: 'hear-only' }, ` ${status}`));
 }

@@ -7,7 +7,7 @@ import { state } from './state.js';
 
 const RESULT_STAYS = 10_000;
 
-/** Shows the buttons by group, and the worker beside the title. */
+/** Shows the buttons by group, brief ones close together, and the worker beside the title. */
 export function drawPlayground(body, note) {
   const worker = state.play?.worker;
   setText(note, workerWords(worker));
@@ -28,7 +28,8 @@ function groupItem([name, actions]) {
   return {
     key: `group ${name}`,
     signature: JSON.stringify(actions),
-    build: () => el('div', { class: 'group' }, name && el('h3', {}, name), el('ul', { class: 'acts' }, actions.map(actionRow))),
+    build: () => el('div', { class: 'group' }, name && el('h3', {}, name),
+      el('ul', { class: actions.every((each) => each.brief) ? 'acts acts-brief' : 'acts' }, actions.map(actionRow))),
   };
 }
 
@@ -44,7 +45,8 @@ function actionRow(action) {
     'data-control': `action-${action.key}`,
     onclick: () => pressed(action, button),
   }, action.label);
-  return el('li', {}, button, action.help && el('p', { id: helpId, class: 'help' }, action.help));
+  const helpClass = action.brief ? 'hear-only' : 'help';
+  return el('li', {}, button, action.help && el('p', { id: helpId, class: helpClass }, action.help));
 }
 
 async function pressed(action, button) {
@@ -61,10 +63,10 @@ async function pressed(action, button) {
 }
 
 function say(button, text) {
-  const row = button.closest('li');
-  row.querySelector('.result')?.remove();
+  const group = button.closest('.group');
+  group.querySelector('.result')?.remove();
   const line = el('p', { class: 'result', role: 'status' });
-  row.append(line);
+  group.append(line);
   // A status is read out when its text changes, not when it comes with one.
   line.textContent = text;
   setTimeout(() => line.remove(), RESULT_STAYS);
