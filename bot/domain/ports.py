@@ -39,6 +39,10 @@ class Purpose(IntEnum):
 purpose: ContextVar[Purpose] = ContextVar("purpose", default=Purpose.DESCRIBE)
 
 
+on_behalf: ContextVar[str] = ContextVar("on_behalf", default="")
+"""Who asked for and who approved the call that is being made, for engines that keep notes."""
+
+
 class Throttle(Protocol):
     """The budget of calls of one connection, shared by all processes."""
 

@@ -135,6 +135,7 @@ class Request:
     reason: str = ""
     warning: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)
+    input_labels: Mapping[str, str] = field(default_factory=dict)  # what people call the inputs, by key
     state: RequestState = RequestState.PENDING
     version: int = 1
     decisions: tuple[Decision, ...] = ()

@@ -1,18 +1,20 @@
 """What starting has in common on both generations of Harness: how many inputs, which values, and our key in the notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bot.domain.errors import NotResumable
 from bot.domain.execution import StartInput
+from bot.domain.ports import on_behalf
 
 MOST_INPUTS = 15
 NOTES = "notes"
 EXPRESSIONS = ("${", "<+")
 
 
-def notes_of(inputs: Mapping[str, str], key: str) -> str:
-    """The person's notes, with the mark by which a lost start is found again."""
-    return f"{inputs.get(NOTES, '').strip()} [{key}]".strip()
+def notes_of(said: str, key: str) -> str:
+    """What was said, who is behind it, and the mark by which a call whose answer was lost is found again."""
+    people = f"({on_behalf.get()})" if on_behalf.get() else ""
+    return " ".join(part for part in (said.strip(), people, f"[{key}]") if part)
 
 
 def too_many(inputs: Sequence[StartInput]) -> str:

@@ -71,7 +71,7 @@ class Starts:
             "executionType": kind,
             "variableInputs": _variables(inputs),
             "serviceInputs": _services(inputs),
-            "notes": notes_of(inputs, key),
+            "notes": notes_of(inputs.get(NOTES, ""), key),
         }
         reply = await self._api.send(START, {"input": given}, send_before)
         return _receipt(self._api, self._connection, reply)

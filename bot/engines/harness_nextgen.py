@@ -26,6 +26,7 @@ from bot.domain.execution import (
     StartTarget,
 )
 from bot.domain.ports import Throttle
+from bot.engines._harness_inputs import notes_of
 from bot.engines._harness_links import Links, at, is_id, typed_id
 from bot.engines._http import path_segment
 from bot.engines.harness_nextgen_api import PipelineApi
@@ -134,7 +135,7 @@ class HarnessNextgen:
             ("planExecutionId", ref.id),
             *(("retryStages", stage) for stage in of.stages),
             ("runAllStages", "false" if of.mode == FAILED else "true"),
-            ("notesForPipelineExecution", f"Resumed from Slack [{key}]"),
+            ("notesForPipelineExecution", notes_of("Resumed from Slack", key)),
         ]
         path = f"/pipeline/execute/retry/{path_segment(found.summary.pipeline)}"
         return Receipt(ExecutionRef(self._connection, await self._api.send(path, query, found.inputs or "", send_before)))

@@ -34,7 +34,9 @@ class Starts:
         template = await self._template(target.key)
         body = fill(template, inputs) if template.text else ""
         path = f"/pipeline/execute/{path_segment(target.key)}"
-        new = await self._api.send(path, [("notesForPipelineExecution", notes_of(inputs, key))], body, send_before)
+        new = await self._api.send(
+            path, [("notesForPipelineExecution", notes_of(inputs.get(NOTES, ""), key))], body, send_before
+        )
         return Receipt(ExecutionRef(self._connection, new))
 
     async def evidence(self, target: StartTarget, key: str, since: datetime) -> Evidence:

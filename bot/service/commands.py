@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -68,7 +69,9 @@ async def take_order(core: Core, order: Order) -> bool:
 
 def _for_audit(order: Order) -> str:
     """What was typed; never the inputs of a start."""
-    return "" if order.verb == "start_now" else clean(order.argument, 500)
+    if order.verb == "start_now":
+        return ""
+    return clean(json.loads(order.argument)[0] if order.verb == "start" else order.argument, 500)
 
 
 class Commands:

@@ -11,8 +11,9 @@ from bot.domain import lifecycle
 from bot.domain.errors import ContractViolation, EngineError, NotSent, OutcomeUnknown, RateLimited
 from bot.domain.execution import Receipt
 from bot.domain.incident import Incident
+from bot.domain.ports import on_behalf
 from bot.domain.request import Request, RequestState
-from bot.domain.text import clean
+from bot.domain.text import clean, listed
 from bot.service import health
 from bot.service.core import Core
 from bot.service.requests import end_early, refresh_messages, save_step, want_in_thread, watch_job
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 async def call_once(core: Core, request: Request, call: Awaitable[Receipt]) -> None:
     """Make the one call and save what came of it."""
+    on_behalf.set(_people(request))
     try:
         receipt = await call
     except (OutcomeUnknown, ContractViolation) as error:
@@ -34,6 +36,11 @@ async def call_once(core: Core, request: Request, call: Awaitable[Receipt]) -> N
         await _save_declined(core, request, error)
     else:
         await save_receipt(core, request, receipt)
+
+
+def _people(request: Request) -> str:
+    asked = f"asked for by {request.requester}"
+    return f"{asked}, approved by {listed(request.approvers)}" if request.approvers else asked
 
 
 async def save_receipt(core: Core, request: Request, receipt: Receipt) -> None:

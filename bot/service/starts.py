@@ -15,7 +15,7 @@ from bot.domain.messages import Answer, StartForm, Tone
 from bot.domain.policy import Person, Rules, Subject, applicable, may_request, unread
 from bot.domain.ports import StartsExecutions
 from bot.domain.request import Request, RequestState, digest_of
-from bot.domain.text import clean, cleaned, listed, literal
+from bot.domain.text import clean, cleaned, listed, literal, nearest
 from bot.service import health, people
 from bot.service.core import Core
 from bot.service.requests import announce_new
@@ -111,6 +111,9 @@ async def _find(core: Core, connection: str, name: str, application: str | None)
 def _nothing(core: Core, wanted: Wanted, troubles: list[str]) -> str:
     if troubles:
         return f"Nothing was started: {listed(troubles)}. Please try again shortly."
+    if wanted.connection and wanted.connection not in core.engines:
+        said = f"There is no connection “{literal(wanted.connection, 60)}”{nearest(wanted.connection, core.engines)}"
+        return f"{said} I have {listed(sorted(core.engines))}."
     where = f" in {literal(wanted.application, 80)}" if wanted.application else ""
     return (
         f"Nothing called “{literal(wanted.name, 100)}”{where} can be started. Names count exactly, as the engine writes them."
@@ -165,6 +168,7 @@ async def _request(
         name=target.name,
         reason=clean(filled.reason, 1000),
         inputs={clean(key): clean(value) for key, value in filled.inputs.items()},
+        input_labels={each.key: each.label for each in target.inputs},
     )
     request = replace(request, digest=digest(request, target, rules))
     request, entries = lifecycle.requested(request, now, "command")

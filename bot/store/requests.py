@@ -37,6 +37,7 @@ def _values(request: Request) -> dict[str, Any]:
         "rules": dump_rules(request.rules),
         "state": request.state.value,
         "inputs": dict(request.inputs),
+        "input_labels": dict(request.input_labels),
     }
 
 

@@ -125,6 +125,7 @@ requests = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Column("warning", Text, nullable=False, server_default=""),
     Column("inputs", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("input_labels", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("state", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("calls", Integer, nullable=False, server_default="0"),

@@ -26,6 +26,8 @@ from bot.slack.blocks import (
 from bot.slack.views.controls import Control, handle_of
 from bot.slack.views.phrases import VERBS, execution, mentions, progress, subject_of, title_of, who, with_reason
 
+INPUTS = 16  # a form asks for fifteen at most
+
 
 def approval(shown: Approval) -> Rendered:
     """The question while it is open, and afterwards what became of it; Withdraw stays until it is sent."""
@@ -48,9 +50,10 @@ def approval(shown: Approval) -> Rendered:
 
 def inputs_of(request: Request) -> list[list[Element]]:
     """The inputs of a start as lines, as many as fit."""
-    rows = [[words(f"{key} = ", limit=100), words(value, limit=300, code=True)] for key, value in request.inputs.items()]
-    more = [[words(f"and {len(rows) - 12} more inputs")]] if len(rows) > 12 else []
-    return [*rows[:12], *more]
+    named = [(request.input_labels.get(key, key), value) for key, value in request.inputs.items()]
+    rows = [[words(f"{label} = ", limit=100), words(value, limit=300, code=True)] for label, value in named]
+    more = [[words(f"and {len(rows) - INPUTS} more inputs")]] if len(rows) > INPUTS else []
+    return [*rows[:INPUTS], *more]
 
 
 def _facts(shown: Approval) -> list[Element]:
