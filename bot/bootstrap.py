@@ -28,6 +28,7 @@ from bot.config import Settings
 from bot.domain.audit import AuditAction
 from bot.domain.errors import ChatError, ChatRefused, ConfigError, EngineError
 from bot.domain.setup import Timings
+from bot.domain.text import listed
 from bot.ingest.webhook import Hooks
 from bot.jobs import Workers
 from bot.parts import (
@@ -42,7 +43,7 @@ from bot.parts import (
     slack_client,
 )
 from bot.service import people
-from bot.slack.api import answer_of
+from bot.slack.api import answer_of, missing_scopes
 from bot.slack.app import SlackApp
 from bot.slack.listeners import Listeners
 from bot.store import metrics, schema
@@ -346,12 +347,14 @@ async def _check_slack(settings: Settings, session: aiohttp.ClientSession) -> Fi
     if settings.slack_bot_token is None:
         return Finding("slack", ok=False, sentence="SLACK_BOT_TOKEN is not set")
     try:
-        answer = await answer_of("auth.test", slack_client(settings, session).auth_test(), 10.0)
+        answer, missing = await missing_scopes(slack_client(settings, session))
     except ChatError as error:
         return Finding("slack", ok=False, sentence=str(error))
-    return Finding(
-        "slack", ok=True, sentence=f"workspace {answer.get('team')} ({answer.get('team_id')}) as {answer.get('user')}"
-    )
+    who = f"workspace {answer.get('team')} ({answer.get('team_id')}) as {answer.get('user')}"
+    if missing:
+        said = f"{who}, but the token lacks {listed(missing)}: compare with manifest.yml and reinstall the app"
+        return Finding("slack", ok=False, sentence=said)
+    return Finding("slack", ok=True, sentence=who)
 
 
 async def _check_engine(name: str, check: Callable[[], Awaitable[str]]) -> Finding:

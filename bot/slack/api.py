@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.domain.errors import ChatError, ChatRateLimited, ChatRefused, ChatUnavailable
@@ -28,6 +29,26 @@ _PASSING = frozenset(
         "timeout",
     }
 )
+
+
+NEEDED_SCOPES = frozenset({"channels:read", "chat:write", "commands", "groups:read", "usergroups:read", "users:read"})
+
+
+async def missing_scopes(client: AsyncWebClient, timeout: float = TIMEOUT) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Who our token is (as auth.test says), and the scopes it lacks. Raises as `answer_of` does."""
+    headers: Mapping[str, Any] = {}
+
+    async def call() -> AsyncSlackResponse:
+        nonlocal headers
+        response = await client.auth_test()
+        headers = response.headers
+        return response
+
+    answer = await answer_of("auth.test", call(), timeout)
+    given = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), None)
+    text = ",".join(given) if isinstance(given, list) else str(given or "")
+    has = {scope.strip() for scope in text.split(",")}
+    return answer, tuple(sorted(NEEDED_SCOPES - has)) if given else ()
 
 
 async def answer_of(method: str, call: Awaitable[AsyncSlackResponse], timeout: float = TIMEOUT) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from bot.domain.errors import Refusal
+from bot.slack.api import NEEDED_SCOPES
 from bot.slack.orders import RESUME, START, parse_order
 from bot.slack.payloads import RESUME_ANY, RESUME_THIS, OtherEvent, read_event
 
@@ -60,3 +61,7 @@ def test_all_of_slack_comes_to_one_address(manifest: dict[str, Any]) -> None:
     addresses |= {settings["interactivity"]["request_url"], settings["event_subscriptions"]["request_url"]}
 
     assert addresses == {"https://YOUR-HOST/slack/events"}
+
+
+def test_the_live_check_wants_the_scopes_that_the_manifest_asks_for(manifest: dict[str, Any]) -> None:
+    assert set(manifest["oauth_config"]["scopes"]["bot"]) == NEEDED_SCOPES
