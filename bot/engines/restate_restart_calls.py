@@ -29,10 +29,13 @@ _HARMLESS_TO_END = frozenset({503})
 class RestateRestarts:
     """Begins invocations of one server anew."""
 
-    def __init__(self, connection: str, client: EngineClient, reader: RestateReader) -> None:
+    def __init__(
+        self, connection: str, client: EngineClient, reader: RestateReader, *, end_seconds: float = _END_SECONDS
+    ) -> None:
         self._connection = connection
         self._client = client
         self._reader = reader
+        self._end_seconds = end_seconds
         self._is_able = False
 
     async def server_refusal(self) -> str:
@@ -120,7 +123,7 @@ class RestateRestarts:
     async def _wait_for_end(self, ref: ExecutionRef) -> None:
         pause = _FIRST_PAUSE
         try:
-            async with asyncio.timeout(_END_SECONDS):
+            async with asyncio.timeout(self._end_seconds):
                 while (row := await self._reader.invocation(ref.id)).status != "completed":
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, _LONGEST_PAUSE)

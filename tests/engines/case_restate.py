@@ -44,6 +44,10 @@ class RestateStand:
         self._keys[run["id"]] = run["key"]
         return ExecutionRef(CONNECTION, run["id"])
 
+    def key_of(self, ref: ExecutionRef) -> str:
+        """The key that an invocation was planned by."""
+        return self._keys[ref.id]
+
     async def fail_one(self) -> ExecutionRef:
         """A paused invocation."""
         return await self.start("paused", deploy="fail")
