@@ -6,7 +6,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,15 +15,15 @@ from bot.domain.errors import Refusal
 from bot.domain.execution import Execution, find_point
 from bot.domain.incident import Incident
 from bot.domain.messages import Answer, Choice, Listing, PickPoint, StartForm, Tone, Trail, Word
-from bot.domain.policy import Person, PersonKind
+from bot.domain.policy import Person, PersonKind, may_request
 from bot.domain.text import clean, listed, literal, nearest, shorten
 from bot.service import people, starts
 from bot.service.core import Core
-from bot.service.incidents import open_for
+from bot.service.incidents import channel_for, open_for
 from bot.service.presses import press_after_look_up
-from bot.service.reading_rights import check_reading
+from bot.service.reading_rights import check_reading, may_read
 from bot.service.reports import Reports
-from bot.service.requests import NotRead, WantsReason, Wish, request_resume
+from bot.service.requests import NotRead, WantsReason, Wish, request_resume, rules_for
 from bot.service.resolve import resolve
 from bot.service.unit import LOOKUP_QUEUE, Job, Lookup, Place
 
@@ -151,24 +151,32 @@ class Commands:
         if not found.executions:
             raise Refusal("engine_down", f"Nothing was done: {listed(list(found.troubles))}. Please try again shortly.")
         if len(found.executions) > 1:
-            choices = tuple(Choice(_named(one), f"{one.ref} {lookup.stage}".strip()) for one in found.executions)
-            return Answer("Several executions go by that. Which one do you mean?", choices=choices)
+            return await self._which_one(lookup, person, found.executions)
         return await self._resume_one(lookup, person, found.executions[0])
+
+    async def _which_one(self, lookup: Lookup, person: Person, executions: Sequence[Execution]) -> Private:
+        readable = []
+        for one in executions:
+            channel = await self._channel_of(one)
+            if may_read(self._core, await self._known(person, channel), channel):
+                readable.append(one)
+        if len(readable) < 2:
+            return await self._resume_one(lookup, person, (readable or executions)[0])
+        choices = tuple(Choice(_named(one), f"{one.ref} {lookup.stage}".strip()) for one in readable)
+        return Answer("Several executions go by that. Which one do you mean?", choices=choices)
 
     async def _resume_one(self, lookup: Lookup, person: Person, execution: Execution) -> Private:
         core = self._core
+        person = await self._admitted(lookup, person, execution)
         if not execution.points and not execution.pending_points:
             raise Refusal("not_resumable", f"{_named(execution)}: {literal(execution.no_points) or 'it cannot be resumed.'}")
         async with core.store.unit() as unit:
             incident = await open_for(core, unit, execution, person.actor, core.now())
-        await self._read_person(person, incident)
+        if not lookup.stage:
+            return _offer(incident, lookup)
         async with core.store.unit() as unit:
-            person = await unit.directory.person(person.workspace, person.id) if _is_ours(core, person) else person
             locked = await unit.incidents.lock(incident.id)
             incident = locked or incident
-            if not lookup.stage:
-                check_reading(core, person, incident.channel)
-                return _offer(incident, lookup)
             point = find_point(execution.points, lookup.stage)
             if point is None:
                 raise Refusal("no_such_stage", _no_stage(execution, lookup.stage))
@@ -182,13 +190,32 @@ class Commands:
                 ) from None
         return Answer(f"Asked: {request.label} ({literal(point.label, 100)}). The rest is in <#{request.channel}>.", Tone.DONE)
 
-    async def _read_person(self, person: Person, incident: Incident) -> None:
-        if incident.channel and _is_ours(self._core, person):
-            words = {"channel"} | self._core.setup.followed_groups
-            async with self._core.store.unit() as unit:
-                known = await unit.directory.person(person.workspace, person.id)
-            if incident.channel not in known.read_at or any(word not in known.read_at for word in words - {"channel"}):
-                await people.refresh_for(self._core, [person.id], words, incident.channel)
+    async def _admitted(self, lookup: Lookup, person: Person, execution: Execution) -> Person:
+        """The person as known now. Raises Refusal, and tells nothing of the execution, to who may neither read nor ask."""
+        core, channel = self._core, await self._channel_of(execution)
+        person = await self._known(person, channel)
+        if may_read(core, person, channel):
+            return person
+        if not (lookup.stage and channel and execution.points):
+            check_reading(core, person, channel)
+        may_request(rules_for(core, execution, execution.points[0]), person, channel, core.now())
+        return person
+
+    async def _channel_of(self, execution: Execution) -> str | None:
+        async with self._core.store.unit() as unit:
+            known = await unit.incidents.lock_by_execution(execution.ref.connection, execution.ref.id)
+        return (known.channel if known else None) or channel_for(self._core, execution)
+
+    async def _known(self, person: Person, channel: str | None) -> Person:
+        """What is known of the person, read anew where it never was or where they are no member as far as that goes."""
+        core = self._core
+        if channel is None or person.workspace != core.setup.workspace:
+            return person
+        unread = {word for word in core.setup.followed_groups if word not in person.read_at}
+        if unread or channel not in person.groups:
+            await people.refresh_for(core, [person.id], {"channel"} | unread, channel)
+        async with core.store.unit() as unit:
+            return await unit.directory.person(person.workspace, person.id)
 
     async def _find(self, lookup: Lookup, person: Person) -> Private:
         """The first of several things a message may mean that an engine knows."""
@@ -227,10 +254,6 @@ class Commands:
 
     async def _why(self, lookup: Lookup, person: Person) -> Private:
         return await self._reports.why(person, lookup.argument)
-
-
-def _is_ours(core: Core, person: Person) -> bool:
-    return person.workspace == core.setup.workspace
 
 
 def _named(execution: Execution) -> str:

@@ -103,6 +103,13 @@ async def want_card(unit: Unit, incident: Incident, not_before: datetime | None 
         )
 
 
+def channel_for(core: Core, execution: Execution) -> str | None:
+    """Where a failure of this execution belongs."""
+    environment = core.setup.connections[execution.ref.connection].environment_of(execution.environment)
+    route = core.setup.route(execution.ref.connection, execution.name, environment)
+    return route.channel if route else None
+
+
 def _channel(core: Core, incident: Incident) -> str | None:
     info = core.setup.connections.get(incident.connection)
     own = incident.seen.environment if incident.seen else None

@@ -1,7 +1,7 @@
 """Who may read of a failure: members of its channel, and the viewers its route names."""
 
 from bot.domain.errors import Refusal
-from bot.domain.policy import Person
+from bot.domain.policy import Person, PersonKind
 from bot.service.core import Core
 
 
@@ -13,11 +13,13 @@ def may_read(core: Core, person: Person, channel: str | None) -> bool:
         return True
     route = core.setup.route_of_channel(channel)
     viewers = set(route.viewers) if route else set()
-    return bool(viewers & {person.id, "anyone", *person.groups})
+    is_anyone = "anyone" in viewers and person.kind is PersonKind.MEMBER
+    return is_anyone or bool(viewers & {person.id, *person.groups})
 
 
 def check_reading(core: Core, person: Person, channel: str | None) -> None:
     """Raises Refusal unless the person may read."""
     if not may_read(core, person, channel):
-        where = f"members of <#{channel}>" if channel else "nobody yet, because no route leads it to a channel,"
-        raise Refusal("not_a_reader", f"Only {where} can see this.")
+        if channel is None:
+            raise Refusal("no_route", "No route leads this to a channel, so nobody can see it. An administrator can add one.")
+        raise Refusal("not_a_reader", f"Only members of <#{channel}> can see this.")

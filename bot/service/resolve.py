@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from bot.domain.errors import EngineError, NotFound, Refusal
+from bot.domain.errors import EngineError, NotFound, NotSent, Refusal
 from bot.domain.execution import Execution, ExecutionRef
 from bot.domain.ports import Engine, ResolvesLinks
 from bot.domain.text import cleaned, listed, literal, nearest
@@ -12,6 +14,8 @@ from bot.service import health
 from bot.service.core import Core
 from bot.service.incidents import follow_chain
 
+T = TypeVar("T")
+PART = 0.4  # of a command's time for one question to an engine; there may be two, one after the other
 ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -48,7 +52,7 @@ async def resolve(core: Core, argument: str) -> Found:
 
 async def _describe(core: Core, ref: ExecutionRef) -> Execution:
     try:
-        execution = cleaned(await follow_chain(core, ref))
+        execution = cleaned(await _in_time(core, follow_chain(core, ref)))
     except EngineError as error:
         await health.failed(core, ref.connection, error)
         raise
@@ -56,17 +60,25 @@ async def _describe(core: Core, ref: ExecutionRef) -> Execution:
     return execution
 
 
+async def _in_time(core: Core, asking: Awaitable[T]) -> T:
+    """One slow engine leaves time for what others answer."""
+    try:
+        async with asyncio.timeout(core.setup.timings.lookup_limit * PART):
+            return await asking
+    except TimeoutError:
+        raise NotSent("it has not answered in time") from None
+
+
 async def _candidates(core: Core, argument: str) -> list[ExecutionRef]:
     if ADDRESS.match(argument):
         return await _by_address(core, argument)
     name, colon, rest = argument.partition(":")
     if colon and name in core.engines:
-        execution = await _read(core.engines[name], rest)
+        execution = await _read(core, core.engines[name], rest)
         if execution is None:
             raise Refusal("malformed", f"`{literal(rest, 100)}` is not an execution id of {name}.")
         return [ExecutionRef(name, execution)]
-    found = {connection: await _read(engine, argument) for connection, engine in core.engines.items()}
-    refs = [ExecutionRef(connection, execution) for connection, execution in found.items() if execution is not None]
+    refs = await _read_everywhere(core, argument)
     if not refs and colon and re.fullmatch(r"[A-Za-z][\w.-]*", name):
         near = nearest(name, core.engines)
         have = listed(sorted(core.engines)) or "none yet"
@@ -74,17 +86,29 @@ async def _candidates(core: Core, argument: str) -> list[ExecutionRef]:
     return refs
 
 
-async def _read(engine: Engine, text: str) -> str | None:
+async def _read_everywhere(core: Core, text: str) -> list[ExecutionRef]:
+    """What every engine takes the text for; a refusal only where none makes anything of it."""
+    answers = await asyncio.gather(*[_read(core, engine, text) for engine in core.engines.values()], return_exceptions=True)
+    refs, refusals = [], []
+    for connection, answer in zip(core.engines, answers, strict=True):
+        if isinstance(answer, str):
+            refs.append(ExecutionRef(connection, answer))
+        elif isinstance(answer, Refusal):
+            refusals.append(answer)
+        elif answer is not None:
+            raise answer
+    if not refs and refusals:
+        raise refusals[0]
+    return refs
+
+
+async def _read(core: Core, engine: Engine, text: str) -> str | None:
     """The execution id in an id, an address, or what leads to one by a look-up (a session)."""
-    return engine.read_argument(text) or await _session(engine, text)
+    return engine.read_argument(text) or await _session(core, engine, text)
 
 
 async def _by_address(core: Core, address: str) -> list[ExecutionRef]:
-    found = []
-    for name, engine in core.engines.items():
-        execution = await _read(engine, address)
-        if execution is not None:
-            found.append(ExecutionRef(name, execution))
+    found = await _read_everywhere(core, address)
     if not found:
         raise Refusal(
             "unknown_host",
@@ -94,11 +118,11 @@ async def _by_address(core: Core, address: str) -> list[ExecutionRef]:
     return found
 
 
-async def _session(engine: Engine, address: str) -> str | None:
+async def _session(core: Core, engine: Engine, address: str) -> str | None:
     if not isinstance(engine, ResolvesLinks):
         return None
     try:
-        return await engine.resolve_argument(address)
+        return await _in_time(core, engine.resolve_argument(address))
     except NotFound as error:
         raise Refusal("not_found", literal(str(error))) from None
     except EngineError as error:
