@@ -64,6 +64,11 @@ async def ask(http: httpx.AsyncClient, sql: str) -> httpx.Response:
     return await http.post("/query", json={"query": sql}, headers=EXACT)
 
 
+async def kinds(world: RestateWorld, invocation_id: str) -> list[str]:
+    rows = await world.query(f"SELECT entry_type FROM sys_journal WHERE id = '{invocation_id}' ORDER BY index")
+    return [str(one["entry_type"]) for one in rows]
+
+
 async def row(world: RestateWorld, invocation_id: str) -> dict[str, Any]:
     return (await world.query(f"SELECT * FROM sys_invocation WHERE id = '{invocation_id}'"))[0]
 
@@ -334,6 +339,60 @@ async def test_restart_as_new_refuses_what_it_cannot_copy(world: RestateWorld, h
     assert purged.status_code == 200
     assert (await act(http, run["id"], "restart-as-new")).status_code == 410
     assert (await act(http, workflow["id"], "restart-as-new")).status_code == 422
+
+
+async def test_a_journal_that_is_kept_for_no_time_is_gone_at_the_end(world: RestateWorld, http: httpx.AsyncClient) -> None:
+    run = await paused(world, service="Forgetful")
+    before = await row(world, run["id"])
+
+    await act(http, run["id"], "kill")
+    await world.wait_status(run["id"], "completed")
+
+    assert (before["completion_retention"], before["journal_retention"]) == ("PT86400S", "P0D")
+    assert await kinds(world, run["id"]) == []
+    assert (await act(http, run["id"], "restart-as-new")).status_code == 410
+
+
+async def test_kill_ends_what_was_sent_and_what_is_kept_sends_it_no_more(world: RestateWorld, http: httpx.AsyncClient) -> None:
+    run = await paused(world, "close", service="Herald", checkout="nap")
+    (sent,) = await world.query(f"SELECT id, status FROM sys_invocation WHERE invoked_by_id = '{run['id']}'")
+    journal = await kinds(world, run["id"])
+
+    await act(http, run["id"], "kill")
+    await world.wait_status(sent["id"], "completed")
+    fresh = (await act(http, run["id"], "restart-as-new", deployment="keep", **{"from": 2})).json()["new_invocation_id"]
+    await world.wait_status(fresh, "paused")
+
+    assert journal[:4] == ["Command: Input", "Command: OneWayCall", "Notification: CallInvocationId", "Command: Run"]
+    assert (await row(world, sent["id"]))["completion_failure"] == "[409] killed"
+    assert await world.query(f"SELECT id FROM sys_invocation WHERE invoked_by_id = '{fresh}'") == []
+
+
+async def test_steps_begun_together_stand_together_in_the_journal(world: RestateWorld, http: httpx.AsyncClient) -> None:
+    run = await paused(world, "east", service="Fan")
+    journal = await kinds(world, run["id"])
+
+    await act(http, run["id"], "kill")
+    await world.wait_status(run["id"], "completed")
+    statuses = [(await act(http, run["id"], "restart-as-new", **{"from": start})).status_code for start in (0, 1, 2, 3)]
+
+    assert journal == ["Command: Input", *["Command: Run"] * 3, "Notification: Run"]
+    assert statuses == [200, 200, 400, 400]
+
+
+async def test_what_is_pinned_nowhere_begins_anew_from_the_beginning_only(stage: Stage, http: httpx.AsyncClient) -> None:
+    async with simulated_world(stage) as world:
+        (first,) = world.simulator.deployments
+        world.simulator.reach(first.id, is_reachable=False)
+        run = await world.start()
+        await world.wait_status(run["id"], "paused")
+        await act(http, run["id"], "kill")
+
+        statuses = [
+            (await act(http, run["id"], "restart-as-new", deployment="keep", **{"from": start})).status_code for start in (0, 1)
+        ]
+
+    assert statuses == [200, 422]
 
 
 async def test_resume_on_another_deployment_moves_the_invocation(world: RestateWorld, http: httpx.AsyncClient) -> None:
