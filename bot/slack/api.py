@@ -31,7 +31,9 @@ _PASSING = frozenset(
 )
 
 
-NEEDED_SCOPES = frozenset({"channels:read", "chat:write", "commands", "groups:read", "usergroups:read", "users:read"})
+NEEDED_SCOPES = frozenset(
+    {"channels:read", "chat:write", "commands", "groups:read", "im:write", "usergroups:read", "users:read"}
+)
 
 
 async def missing_scopes(client: AsyncWebClient, timeout: float = TIMEOUT) -> tuple[Mapping[str, Any], tuple[str, ...]]:
