@@ -16,7 +16,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check -q
 RESTATE := @restatedev/restate-server@1.7.12
 CHECKED := $(wildcard bot tests bench)
 
-.PHONY: play test check bench lock clean setup-run setup-dev setup-engines
+.PHONY: play test check bench docs lock clean setup-run setup-dev setup-engines
 
 play: setup-run
 	@exec $(VENV)/bin/resumebot play
@@ -32,6 +32,10 @@ check: setup-dev
 
 bench: setup-dev setup-engines
 	@exec $(VENV)/bin/python -m bench
+
+# The tables of docs/engines.md, from what the engines declare.
+docs: setup-dev
+	@exec $(VENV)/bin/python -m tests.feature_tables
 
 # Newest versions within pyproject.toml and the .in files, for every platform, with hashes.
 lock:
