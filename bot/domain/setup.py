@@ -112,10 +112,16 @@ class Setup:
                 return route
         return None
 
-    def possible_channel(self, connection: str, name: str) -> str | None:
-        """The channel of the first route that may fit a failure of which no more than this is known."""
-        known = self._known(connection, name)
-        return next((route.channel for route in self.routes if _may_fit(route, known) is not False), None)
+    def possible_channels(self, connection: str, name: str) -> tuple[str, ...]:
+        """Where a failure of which no more than this is known may belong, in the order of the routes."""
+        known, channels = self._known(connection, name), []
+        for route in self.routes:
+            fit = _may_fit(route, known)
+            if fit is not False:
+                channels.append(route.channel)
+            if fit:
+                break
+        return tuple(dict.fromkeys(channels))
 
     def route_of_channel(self, channel: str) -> Route | None:
         """The first route to a channel."""

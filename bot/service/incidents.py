@@ -244,7 +244,7 @@ async def route_anyway(core: Core, incident_id: int) -> None:
             return
         channel = _channel(core, incident)
         if channel is None and incident.seen is None:
-            channel = core.setup.possible_channel(incident.connection, incident.name)
+            channel = next(iter(core.setup.possible_channels(incident.connection, incident.name)), None)
         if channel is None:
             await _unrouted(core, unit, incident, core.now())
             return

@@ -54,15 +54,20 @@ class Reports:
         if not isinstance(engine, FindsFailures):
             return []
         try:
-            notices = await engine.find_failures(None)
+            async with asyncio.timeout(self._core.setup.timings.lookup_limit / 2):
+                notices = await engine.find_failures(None)
+        except TimeoutError:
+            return [f"{connection}: has not answered in time"]
         except EngineError as error:
             return [f"{connection}: could not be asked ({shorten(clean(str(error)), 150)})"]
         known = await self._readings.known_executions(connection, [notice.ref.id for notice in notices])
         return [self._older_line(notice) for notice in notices if self._shows(notice, person, known)][:LINES]
 
     def _shows(self, notice: FailureNotice, person: Person, known: set[str]) -> bool:
-        route = self._core.setup.route(notice.ref.connection, notice.name, None)
-        return notice.ref.id not in known and may_read(self._core, person, route.channel if route else None)
+        """Only where it may be read wherever it may belong: the engine was not asked what its route hangs on."""
+        channels = self._core.setup.possible_channels(notice.ref.connection, notice.name)
+        may_read_all = bool(channels) and all(may_read(self._core, person, channel) for channel in channels)
+        return notice.ref.id not in known and may_read_all
 
     @staticmethod
     def _older_line(notice: FailureNotice) -> str:

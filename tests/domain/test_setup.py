@@ -86,17 +86,17 @@ def test_a_star_asks_for_nothing() -> None:
     assert not setup(route("C1", name="*", environment="*")).needs_description("orders", "")
 
 
-def test_without_a_name_the_first_route_that_may_fit_is_possible() -> None:
+def test_without_a_name_every_route_down_to_the_first_certain_one_is_possible() -> None:
     made = setup(route("C1", connection="billing"), route("C2", connection="ord*", name="Checkout"), route("C3"))
 
-    assert made.possible_channel("orders", "") == "C2"
-    assert setup(route("C1", connection="billing")).possible_channel("orders", "") is None
+    assert made.possible_channels("orders", "") == ("C2", "C3")
+    assert setup(route("C1", connection="billing")).possible_channels("orders", "") == ()
 
 
 def test_a_route_for_other_names_is_not_possible() -> None:
     made = setup(route("C1", name="Other", environment="production"), route("C2", environment="production"))
 
-    assert made.possible_channel("orders", "Checkout") == "C2"
+    assert made.possible_channels("orders", "Checkout") == ("C2",)
 
 
 def test_the_route_of_a_channel_is_its_first() -> None:

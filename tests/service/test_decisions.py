@@ -179,13 +179,13 @@ async def test_two_approvers_at_once_approve_once_each_and_one_call_is_made(two:
 
 async def test_the_question_says_how_many_are_still_wanted(two: World) -> None:
     request = await two.asked(await two.failed(), RITA)
-    assert "release: 2 more" in two.thread()[0]
+    assert "2 more" in two.thread()[0]
     assert "<!subteam^S0RELEASE>" in two.thread()[0]
 
     await two.press(LEA, Verb.APPROVE, request)
     await two.work()
 
-    assert "release: 1 more" in two.thread()[0]
+    assert "1 more" in two.thread()[0]
     assert "Approved by <@U0LEA>" in two.thread()[0]
     assert "<!subteam^S0RELEASE>" not in two.thread()[0]
     assert (await two.again(request)).state is S.PENDING
