@@ -24,6 +24,7 @@ from bot.engines.restate_rows import InvocationRow
 KEEP = "keep"
 LATEST = "latest"
 MOST_DEPLOYMENTS = 10
+MOST_NAMED = 5
 NO_POINTS: Mapping[ExecutionStatus, str] = MappingProxyType(
     {
         ExecutionStatus.WAITING: "It has not begun: there is nothing to resume.",
@@ -118,6 +119,10 @@ def _notes(picture: Picture) -> tuple[str, ...]:
         notes.append("It was paused by hand, or without a failure that Restate names.")
     if picture.failure and picture.failure.code == "RT0010":
         notes.append("Its service could not be reached.")
+    if picture.below:
+        named = ", ".join(f"{one.target} ({one.id})" for one in picture.below[:MOST_NAMED])
+        more = f" and {len(picture.below) - MOST_NAMED} more" if len(picture.below) > MOST_NAMED else ""
+        notes.append(f"It called or sent {named}{more}, still running: to begin it anew would end that as well.")
     return tuple(notes)
 
 

@@ -145,8 +145,12 @@ def _steps(picture: Picture) -> list[_Step]:
 
 def _first_unfinished(journal: tuple[JournalRow, ...]) -> JournalRow | None:
     """The first command that waits for a result: what comes after it cannot be begun from."""
-    there = {one.completion.completion_id for one in journal if one.kind.startswith("Notification: ")}
+    there = _results(journal)
     return next((one for one in journal if not there.issuperset(one.completion.awaits)), None)
+
+
+def _results(journal: tuple[JournalRow, ...]) -> set[int | None]:
+    return {one.completion.completion_id for one in journal if one.kind.startswith("Notification: ")}
 
 
 def _point(picture: Picture, step: _Step, steps: list[_Step]) -> ResumePoint:
@@ -181,11 +185,9 @@ def _sentence(picture: Picture, kept: str, again: str, index: int) -> str:
         "What was done before is not undone.",
     ]
     if not is_ended:
-        said.append(_callers(picture))
+        said += [_callers(picture), *_ended_with_it(picture, index)]
     if row.service_kind == "virtual_object":
         said.append("The state it wrote stays, and what is queued for its key runs first.")
-    if picture.below:
-        said.append(_ended_with_it(picture, index))
     return " ".join(said)
 
 
@@ -196,14 +198,20 @@ def _callers(picture: Picture) -> str:
     return "Whoever waits for the old id gets a failure."
 
 
-def _ended_with_it(picture: Picture, index: int) -> str:
-    """Killing ends whatever was called or sent; the journal that is kept says that it was sent, so nobody sends it again."""
-    sent = {one.completion.called for one in picture.journal if one.completion.called and one.index < index}
-    names = _named([f"{one.target} ({one.id})" for one in picture.below], 80)
-    lost = any(one.id in sent for one in picture.below)
-    return f"It also ends {names}, which it called or sent" + (", some of it for good." if lost else ".")
+def _ended_with_it(picture: Picture, index: int) -> list[str]:
+    """Killing ends whatever was called or sent; a journal that is kept says that it was sent, so nobody sends it again.
+
+    Told by the journal alone: a sentence that changed whenever one of those ends would take approvals away.
+    """
+    there = _results(picture.journal)
+    sent = [one for one in picture.journal if one.kind == "Command: OneWayCall"]
+    called = [one for one in picture.journal if one.completion.called and not there.issuperset(one.completion.awaits)]
+    if not sent and not called:
+        return []
+    said = ["What it called or sent and still runs ends as well."]
+    return [*said, "What was sent before that step is not sent again."] if any(one.index < index for one in sent) else said
 
 
-def _named(names: list[str], length: int = _NAME) -> str:
-    shown = [shorten(name, length) for name in names[:_NAMES]]
+def _named(names: list[str]) -> str:
+    shown = [shorten(name, _NAME) for name in names[:_NAMES]]
     return listed([*shown, f"{len(names) - _NAMES} more"] if len(names) > _NAMES else shown)

@@ -170,6 +170,7 @@ async def test_a_sentence_names_what_ends_what_is_kept_and_what_runs_again(stand
         " Whoever waits for the old id gets a failure."
     )
     assert "keeps only its input, runs checkout, build, test and deploy again" in at(seen, "checkout").sentence
+    assert seen.notes == ()
 
 
 async def test_what_was_ended_keeps_its_points_and_is_no_new_failure(stand: RestateStand) -> None:
@@ -287,9 +288,10 @@ async def test_what_was_sent_ends_as_well_and_the_sentence_says_so(stand: Restat
     receipt = await send(stand, seen.ref, point)
     await stand.world.wait_status(receipt.ref.id, "paused")
 
-    named = f"It also ends Pipeline/run ({sent['id']}), which it called or sent"
-    assert point.sentence.endswith(f"{named}, some of it for good.")
-    assert seen.points[-1].sentence.endswith(f"{named}.")
+    told = "What it called or sent and still runs ends as well."
+    assert point.sentence.endswith(f"{told} What was sent before that step is not sent again.")
+    assert seen.points[-1].sentence.endswith(told)
+    assert any(f"Pipeline/run ({sent['id']})" in note for note in seen.notes)
     assert await stand.world.query(f"SELECT id FROM sys_invocation WHERE invoked_by_id = '{receipt.ref.id}'") == []
 
 
