@@ -10,6 +10,7 @@ from datetime import datetime
 
 from bot.domain.errors import ContractViolation, EngineError, NotFound, NotResumable, NotSent
 from bot.domain.execution import (
+    Action,
     Evidence,
     Execution,
     ExecutionRef,
@@ -19,6 +20,7 @@ from bot.domain.execution import (
     Receipt,
     RefusedPoint,
     ResumePoint,
+    StartTarget,
 )
 from bot.domain.ports import Clock
 
@@ -79,7 +81,7 @@ class FakeEngine:
     ) -> None:
         self.connection, self.clock = connection, clock
         self.prefix, self.starts_new, self.proves_absence = prefix, starts_new, proves_absence
-        self.stages = ("build", "deploy", "smoke test")
+        self.stages: tuple[str, ...] = ("build", "deploy", "smoke test")
         self.runs: dict[str, Run] = {}
         self.calls: list[EngineCall] = []
         self.reads = 0
@@ -234,3 +236,84 @@ class FakeEngine:
         if self.down is not None:
             raise self.down
         self.faults.strike(method)
+
+
+class StartingEngine(FakeEngine):
+    """One that can also start what `targets` holds."""
+
+    def __init__(self, connection: str, clock: Clock, **options: bool) -> None:
+        super().__init__(connection, clock, **options)  # type: ignore[arg-type]  # booleans only
+        self.targets: list[StartTarget] = []
+        self.started: list[tuple[str, dict[str, str], str]] = []  # target, inputs, key of the call
+
+    async def find_targets(self, application: str | None, name: str) -> Sequence[StartTarget]:
+        """By name or key."""
+        await self._admit("find_targets")
+        return [target for target in self.targets if name in {target.name, target.key}]
+
+    async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
+        """Begin a run of its own chain."""
+        if self.clock.boot() >= send_before:
+            raise NotSent("too late to send")
+        await self._admit("start")
+        self.started.append((target.key, dict(inputs), key))
+        name = f"{self.prefix}-{90 + len(self.started)}"
+        self.runs[name] = Run(id=name, root=name, name=target.name)
+        self.runs[name].move(ExecutionStatus.RUNNING)
+        if self.answer_lost is not None:
+            lost, self.answer_lost = self.answer_lost, None
+            raise lost
+        return Receipt(ExecutionRef(self.connection, name))
+
+    async def start_evidence(self, target: StartTarget, key: str, since: datetime) -> Evidence:
+        """A run that a call of this key began, or nothing."""
+        await self._admit("evidence")
+        if any(started == key for _, _, started in self.started):
+            return Evidence(Finding.HAPPENED, "a run began", ExecutionRef(self.connection, list(self.runs)[-1]))
+        return Evidence(Finding.UNCLEAR, "no run is to be seen")
+
+
+class EndingEngine(FakeEngine):
+    """One that can end what runs."""
+
+    async def kill(self, ref: ExecutionRef, send_before: float) -> None:
+        """End it; already ended is done."""
+        if self.clock.boot() >= send_before:
+            raise NotSent("too late to send")
+        await self._admit("kill")
+        self.calls.append(EngineCall(ref.id, "kill", "", took_effect=True))
+        if not self.runs[ref.id].status.is_terminal:
+            self.runs[ref.id].move(ExecutionStatus.CANCELLED)
+
+
+class RestartingEngine(FakeEngine):
+    """One whose points end the run before a new one keeps what it has done."""
+
+    def __init__(self, connection: str, clock: Clock) -> None:
+        super().__init__(connection, clock, starts_new=True)
+        self.prepared: list[str] = []
+
+    def _points(self, run: Run) -> tuple[ResumePoint, ...]:
+        is_over = run.status in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
+        point = ResumePoint("restart:build", "build (restart)", "Ends it and begins anew.", ("build",), Action.RESTART)
+        return (point,) if is_over else ()
+
+    def needs_preparation(self, point: ResumePoint) -> bool:
+        """All of them."""
+        return True
+
+    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> None:
+        """End the run; already ended is done."""
+        await self._admit("prepare")
+        self.prepared.append(ref.id)
+        if self.runs[ref.id].status is not ExecutionStatus.CANCELLED:
+            self.runs[ref.id].move(ExecutionStatus.CANCELLED)
+
+    async def resume(self, ref: ExecutionRef, point: ResumePoint, key: str, send_before: float) -> Receipt:
+        """Begin anew; the run must have been ended before."""
+        assert ref.id in self.prepared, "the second call before the first"
+        return await super().resume(ref, point, key, send_before)
+
+    async def restart_evidence(self, ref: ExecutionRef, point: ResumePoint, key: str) -> Evidence:
+        """A newer run of the chain, or nothing."""
+        return await self.evidence(ref, "", key)

@@ -11,6 +11,7 @@ from bot.domain import lifecycle
 from bot.domain.audit import AuditAction
 from bot.domain.choices import find_chosen
 from bot.domain.errors import Refusal
+from bot.domain.execution import Action
 from bot.domain.incident import Incident, IncidentState, entry
 from bot.domain.messages import Modal, PickPoint, RejectReason
 from bot.domain.policy import Person, PersonKind, may_decide, unread
@@ -148,11 +149,15 @@ async def _press_again(core: Core, unit: Unit, act: Act) -> Done:
     _still_unknown(request)
     if incident is None:
         raise Refusal("start_again", f"{request.label} was a start: look whether it runs, then close it and start anew.")
+    if request.action is Action.KILL:
+        raise Refusal("kill_again", f"I look at the engine for {request.label} myself, and ask it again if it still runs.")
     points = incident.seen.points if incident.seen else ()
-    point = next((point for point in points if point.key == request.point.key), points[0] if points else None)
-    if point is None:
+    if not points:
         why = (incident.seen.no_points if incident.seen else "") or "the engine offers nothing to resume from"
         raise Refusal("not_resumable", f"Nothing was sent: {literal(why)}")
+    point = next((point for point in points if point.key == request.point.key), None)
+    if point is None:  # another stage is for the person to choose
+        return Done(shows=PickPoint(incident, points, selected=points[0].key, again_of=request.id))
     await request_resume(core, unit, incident, Wish(act.person, point, "press_again", act.reason, request))
     await _unknown_is_over(unit, request)
     return Done()

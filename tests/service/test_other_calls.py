@@ -1,0 +1,365 @@
+"""Starting, ending and beginning anew: requests like any other, with calls of their own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.domain.errors import NotResumable, NotSent, OutcomeUnknown
+from bot.domain.execution import Action, Evidence, ExecutionStatus, Finding, InputKind, StartInput, StartTarget
+from bot.domain.incident import IncidentState
+from bot.domain.messages import Answer, PickPoint, StartForm
+from bot.domain.policy import Policy
+from bot.domain.request import Request, RequestState
+from bot.service.presses import Verb
+from bot.service.starts import Filled, Wanted
+from tests.fake_engine import EndingEngine, RestartingEngine, StartingEngine
+from tests.fakes import FakeClock
+from tests.service.world import ARNO, DEPLOYS, GINA, LEA, NORA, RITA, World, open_world
+
+pytestmark = pytest.mark.anyio
+S = RequestState
+TAG = StartInput("tag", "Image tag", is_required=True)
+REGION = StartInput("region", "Region", InputKind.CHOICE, choices=("eu", "us"), default="eu")
+TARGET = StartTarget("orders", "deploy-shop", "Deploy Shop", (TAG, REGION))
+GIVEN = {"tag": "v1.2.3", "region": "eu"}
+
+
+# ---- starting --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def starting(database: str) -> AsyncIterator[World]:
+    """An engine with one thing to start."""
+    clock = FakeClock()
+    engine = StartingEngine("orders", clock)
+    engine.targets = [TARGET]
+    async with open_world(database, engines=[engine], clock=clock) as world:
+        yield world
+
+
+def starter(world: World) -> StartingEngine:
+    assert isinstance(world.engine, StartingEngine)
+    return world.engine
+
+
+async def submit(world: World, user: str = RITA, inputs: dict[str, str] | None = None) -> str:
+    filled = Filled("orders", "deploy-shop", "Deploy Shop", GIVEN if inputs is None else inputs)
+    return (await world.command(user, "start_now", filled.as_text())).text
+
+
+async def start(world: World) -> Request:
+    await submit(world)
+    (newest,) = await world.readings.requests_of(f"slack:T0HOME/{RITA}", 1)
+    return newest
+
+
+async def test_a_name_leads_to_the_form_of_its_inputs(starting: World) -> None:
+    starting.chat.views["v"] = []
+
+    await starting.command(RITA, "find", "x")  # an answer to look back on
+    wanted = Wanted("Deploy Shop", "Deploy Shop")
+    await starting.command(RITA, "start", wanted.as_text(), view_id="v", response_url=None)
+
+    assert starting.chat.views["v"] == [StartForm(TARGET, DEPLOYS)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (Wanted("Depoy", "Depoy"), "Nothing called “Depoy” can be started"),
+        (Wanted("order:Deploy Shop", "Deploy Shop", "order"), "did you mean “orders”"),
+        (Wanted("Deploy Shop", "Deploy Shop"), "Several go by that name"),
+    ],
+)
+async def test_a_name_that_leads_nowhere_or_to_several_is_said_so(starting: World, wanted: Wanted, said: str) -> None:
+    starter(starting).targets.append(StartTarget("orders", "other", "Deploy Shop"))
+
+    assert said in (await starting.command(RITA, "start", wanted.as_text())).text
+
+
+async def test_a_start_is_asked_for_approved_sent_and_watched_without_a_card(starting: World) -> None:
+    request = await start(starting)
+    message = starting.chat.in_channel(DEPLOYS)[0]
+    assert "Deploy Shop" in message.text
+    assert "v1.2.3" in message.text
+
+    await starting.press(ARNO, Verb.APPROVE, request)
+    await starting.wait(2)
+    assert starter(starting).started == [("deploy-shop", GIVEN, "req-1-1")]
+    starting.engine.end("run-91", ExecutionStatus.SUCCEEDED)
+    await starting.wait(20)
+
+    assert (await starting.again(request)).state is S.SUCCEEDED
+    assert "Succeeded" in message.text
+    assert "run-91" in starting.chat.in_thread(message)[-1].text
+    assert await starting.tags(request="req-1") == [
+        "request:start:requested",
+        "request:decision:approved",
+        "request:call:sent",
+        "request:receipt:running",
+        "request:outcome:succeeded",
+    ]
+    entries = await starting.trail(request="req-1")
+    assert [entry["data"].get("new_execution") for entry in entries[-2:]] == ["run-91"] * 2
+    assert "v1.2.3" not in str(await starting.trail())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"), [({}, "“Image tag” has to be given"), ({"tag": "x", "region": "mars"}, "“Region” takes eu or us")]
+)
+async def test_inputs_that_do_not_fit_are_refused_before_anything_is_asked(
+    starting: World, inputs: dict[str, str], said: str
+) -> None:
+    assert said in await submit(starting, inputs=inputs)
+    assert starting.chat.posts == []
+
+
+@pytest.mark.parametrize("user", [GINA, NORA])
+async def test_whoever_may_not_ask_starts_nothing(starting: World, user: str) -> None:
+    assert "You cannot ask for this" in await submit(starting, user)
+    assert starting.chat.posts == []
+
+
+async def test_a_target_that_changed_its_name_since_is_not_started(starting: World) -> None:
+    request = await start(starting)
+    starter(starting).targets = [StartTarget("orders", "deploy-shop", "Deploy Shop 2")]
+    await starting.press(ARNO, Verb.APPROVE, request)
+    await starting.wait(5)
+
+    assert (await starting.again(request)).state in {S.SUPERSEDED, S.REFUSED}
+    assert starter(starting).started == []
+
+
+async def test_a_start_that_the_engine_refuses_is_final(starting: World) -> None:
+    request = await start(starting)
+    starting.engine.faults.add("start", NotResumable("the tag does not exist"))
+    await starting.press(ARNO, Verb.APPROVE, request)
+    await starting.wait(5)
+
+    assert (await starting.again(request)).state is S.REFUSED
+    assert "the tag does not exist" in starting.chat.posts[-1].text
+
+
+async def test_a_start_whose_answer_was_lost_is_found_or_left_to_people(starting: World) -> None:
+    lost = OutcomeUnknown("no answer in 20 s")
+    found = await start(starting)
+    starting.engine.answer_lost = lost
+    await starting.press(ARNO, Verb.APPROVE, found)
+    await starting.wait(5)
+    assert (await starting.again(found)).state is S.RUNNING
+
+    open_one = await start(starting)
+    starting.engine.faults.add("start", lost)
+    await starting.press(ARNO, Verb.APPROVE, open_one)
+    await starting.wait(300)
+
+    assert (await starting.again(open_one)).state is S.UNKNOWN
+    assert len(starter(starting).started) == 1
+    again = await starting.press(RITA, Verb.PRESS_AGAIN, open_one)
+    assert again.is_refusal
+    await starting.press(RITA, Verb.CLOSE, open_one)
+    assert (await starting.again(open_one)).state is S.CANCELLED
+
+
+async def test_an_engine_that_is_down_holds_a_start_back(starting: World) -> None:
+    request = await start(starting)
+    starting.engine.down = NotSent("connection refused")
+    await starting.press(ARNO, Verb.APPROVE, request)
+    await starting.wait(10)
+    assert (await starting.again(request)).state is S.APPROVED
+
+    starting.engine.down = None
+    await starting.wait(60)
+
+    assert (await starting.again(request)).state is S.RUNNING
+    assert len(starter(starting).started) == 1
+
+
+async def test_two_starts_of_the_same_thing_do_not_stand_in_each_others_way(starting: World) -> None:
+    first, second = await start(starting), await start(starting)
+
+    assert first.label != second.label
+    assert (first.state, second.state) == (S.PENDING, S.PENDING)
+
+
+# ---- ending ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def ending(database: str) -> AsyncIterator[World]:
+    """An engine that can end what runs, and a policy that names it."""
+    clock = FakeClock()
+    policies = (Policy("kill", {"action": ("kill",)}, approvers=(LEA,)), Policy("default"))
+    async with open_world(database, *policies, engines=[EndingEngine("orders", clock)], clock=clock) as world:
+        yield world
+
+
+async def running(world: World) -> Request:
+    """A resumed run that goes on and on; the request that ends it."""
+    resumed = await world.asked(await world.failed())
+    await world.press(ARNO, Verb.APPROVE, resumed)
+    await world.wait(2)
+    world.engine.end("run-1", ExecutionStatus.FAILED)
+    await world.wait(5)
+    world.engine.runs["run-1"].move(ExecutionStatus.RUNNING)
+    await world.run_task("engine:orders", "describe", incident_id=1)
+    outcome = await world.press(RITA, Verb.KILL, await world.incident())
+    assert not outcome.is_refusal, outcome
+    await world.work()
+    return await world.newest(await world.incident())
+
+
+async def test_what_runs_is_ended_once_its_own_policy_lets_it(ending: World) -> None:
+    request = await running(ending)
+    assert (request.action, request.rules.names) == (Action.KILL, "kill")
+    assert (await ending.press(ARNO, Verb.APPROVE, request)).is_refusal
+
+    await ending.press(LEA, Verb.APPROVE, request)
+    await ending.wait(20)
+
+    assert ending.engine.runs["run-1"].status is ExecutionStatus.CANCELLED
+    assert (await ending.again(request)).state is S.SUCCEEDED
+    assert (await ending.tags(request=request.label))[0] == "request:kill:requested"
+    assert len(await ending.trail(action="request:call:sent", request=request.label)) == 1
+
+
+async def test_what_has_ended_meanwhile_is_not_ended(ending: World) -> None:
+    request = await running(ending)
+    ending.engine.end("run-1", ExecutionStatus.SUCCEEDED)
+    await ending.press(LEA, Verb.APPROVE, request)
+    await ending.wait(5)
+
+    assert (await ending.again(request)).state is S.REFUSED
+    assert ending.engine.calls[-1].point != "kill"
+    assert (await ending.incident()).state is IncidentState.RESOLVED
+
+
+async def test_a_lost_answer_to_an_ending_is_asked_again_by_itself_and_not_by_people(ending: World) -> None:
+    request = await running(ending)
+    ending.engine.faults.add("kill", OutcomeUnknown("no answer in 20 s"))
+    await ending.press(LEA, Verb.APPROVE, request)
+    await ending.work()
+    again = await ending.press(RITA, Verb.PRESS_AGAIN, request)
+    assert again.is_refusal
+
+    await ending.wait(120)
+
+    assert (await ending.again(request)).state is S.SUCCEEDED
+    assert await ending.readings.request(request.id + 1) is None
+
+
+async def test_nothing_is_ended_where_no_policy_names_it(database: str) -> None:
+    clock = FakeClock()
+    async with open_world(database, engines=[EndingEngine("orders", clock)], clock=clock) as world:
+        incident = await world.failed()
+        world.engine.runs["run-1"].move(ExecutionStatus.RUNNING)
+        await world.run_task("engine:orders", "describe", incident_id=1)
+
+        assert (await world.press(RITA, Verb.KILL, incident)).is_refusal
+        assert "Kill it" not in world.card().text
+
+
+# ---- beginning anew, in two calls ------------------------------------------------------------
+
+
+@pytest.fixture
+async def restarting(database: str) -> AsyncIterator[World]:
+    """An engine that ends a run before it begins anew."""
+    clock = FakeClock()
+    async with open_world(database, engines=[RestartingEngine("orders", clock)], clock=clock) as world:
+        yield world
+
+
+async def approved(world: World) -> Request:
+    request = await world.asked(await world.failed())
+    await world.press(ARNO, Verb.APPROVE, request)
+    return request
+
+
+async def test_the_first_call_is_recorded_before_the_one_that_counts(restarting: World) -> None:
+    request = await approved(restarting)
+    await restarting.wait(5)
+
+    assert (await restarting.again(request)).watched.id == "run-1-2"
+    assert await restarting.tags(request="req-1") == [
+        "request:restart:requested",
+        "request:decision:approved",
+        "request:preparation:begun",
+        "request:preparation:ended",
+        "request:call:sent",
+        "request:receipt:running",
+    ]
+    assert len(restarting.engine.calls) == 1
+    assert len(restarting.chat.in_channel(DEPLOYS)) == 1
+
+
+async def test_a_first_call_that_fails_is_repeated_and_decided_once(restarting: World) -> None:
+    request = await approved(restarting)
+    restarting.engine.faults.add("prepare", NotSent("connection refused"), OutcomeUnknown("no answer"))
+    await restarting.wait(60)
+
+    assert (await restarting.again(request)).state is S.RUNNING
+    assert (await restarting.tags(request="req-1")).count("request:preparation:begun") == 1
+    assert len(restarting.engine.calls) == 1
+
+
+async def test_a_first_call_that_the_engine_refuses_ends_the_request(restarting: World) -> None:
+    request = await approved(restarting)
+    restarting.engine.faults.add("prepare", NotResumable("somebody else began it anew"))
+    await restarting.wait(5)
+
+    assert (await restarting.again(request)).state is S.REFUSED
+    assert restarting.engine.calls == []
+
+
+async def test_an_approver_who_left_between_the_calls_keeps_the_second_from_being_made(restarting: World) -> None:
+    request = await restarting.asked(await restarting.failed())
+    restarting.clock.let_pass(6)
+    await restarting.press(ARNO, Verb.APPROVE, request)
+    restarting.engine.faults.add("prepare", *[NotSent("connection refused")] * 2)
+    await restarting.work()
+    restarting.people.channels[DEPLOYS].discard(ARNO)
+    await restarting.wait(60)
+
+    assert (await restarting.again(request)).state is S.REFUSED
+    assert restarting.engine.calls == []
+
+
+async def test_a_lost_answer_to_the_second_call_is_never_called_harmless(restarting: World) -> None:
+    request = await approved(restarting)
+    restarting.engine.faults.add("resume", OutcomeUnknown("no answer in 20 s"))
+    await restarting.wait(300)
+
+    assert (await restarting.again(request)).state is S.UNKNOWN
+    assert len(await restarting.trail(action="request:call:sent")) == 1
+
+
+# ---- pressing again where the point is gone --------------------------------------------------
+
+
+async def test_pressing_again_asks_for_a_stage_where_the_first_one_is_not_on_offer_any_more(world: World) -> None:
+    request = await world.asked(await world.failed())
+    await world.press(ARNO, Verb.APPROVE, request)
+    world.engine.faults.add("resume", OutcomeUnknown("no answer in 20 s"))
+    world.engine.says = Evidence(Finding.UNCLEAR, "nothing to be seen")
+    await world.wait(100)
+    world.engine.stages = ("build", "smoke test")
+    await world.run_task("engine:orders", "describe", incident_id=1)
+
+    outcome = await world.press(RITA, Verb.PRESS_AGAIN, request)
+
+    assert isinstance(outcome.modal, PickPoint)
+    assert (outcome.modal.again_of, [point.label for point in outcome.modal.points]) == (1, ["build", "smoke test"])
+    assert (await world.again(request)).state is S.UNKNOWN
+    await world.press(RITA, Verb.RETRY, await world.incident(), again_of=1, in_form=True, channel=None)
+    assert (await world.newest(await world.incident())).point.label == "build"
+    assert (await world.again(request)).state is S.SUPERSEDED
+
+
+async def test_a_private_offer_is_no_request(world: World) -> None:
+    world.engine.fail()
+
+    told = await world.command(RITA, "resume", "run-1")
+
+    assert isinstance(told.shown, Answer)
+    assert await world.readings.requests(5) == []
