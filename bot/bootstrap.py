@@ -8,10 +8,11 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import uvicorn
@@ -54,6 +55,7 @@ from bot.store.unit_of_work import open_engine
 log = logging.getLogger(__name__)
 
 WEB_DRAIN, WORK_DRAIN = 5, 25
+PEOPLE_PATIENCE = 5.0  # seconds to read groups and members before the start goes on without
 SLACK_PATIENCE = 20.0  # seconds to learn who we are before a remembered answer is used
 
 
@@ -242,7 +244,8 @@ async def serve(settings: Settings, parts: Parts, url: str, *, has_web: bool, ha
         loop.add_signal_handler(number, stop.set)
     roles = [role for role, wanted in (("web", has_web), ("worker", has_workers)) if wanted]
     await record_start(parts.core, AuditAction.STARTED, version("resumebot"), roles)
-    await people.refresh_all(parts.core)
+    reading = asyncio.create_task(people.refresh_all(parts.core))
+    await asyncio.wait({reading}, timeout=PEOPLE_PATIENCE)  # a silent Slack must not keep us from being ready
     workers = make_workers(parts, url) if has_workers else None
     server = make_server(web_app(settings, parts), settings.host, settings.port) if has_web else None
     tasks = [
@@ -256,15 +259,19 @@ async def serve(settings: Settings, parts: Parts, url: str, *, has_web: bool, ha
         workers.stop()
     if server:
         server.should_exit = True
-    _, late = await asyncio.wait(tasks, timeout=WORK_DRAIN)
-    for task in late:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    ending.cancel()
+    await _drain(tasks, ending, reading)
     await record_start(parts.core, AuditAction.STOPPED, version("resumebot"), roles)
     for task in tasks:
         if not task.cancelled() and (fault := task.exception()):
             raise fault
+
+
+async def _drain(tasks: Sequence[asyncio.Task[None]], *needless: asyncio.Task[Any]) -> None:
+    """Give running work its time, then end what is left."""
+    _, late = await asyncio.wait(tasks, timeout=WORK_DRAIN)
+    for task in (*late, *needless):
+        task.cancel()
+    await asyncio.gather(*tasks, *needless, return_exceptions=True)
 
 
 def make_workers(parts: Parts, url: str) -> Workers:

@@ -125,6 +125,7 @@ class Execution:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=lambda: NOTHING)  # further facts shown on the card
+    earlier: Mapping[str, str] = field(default_factory=lambda: NOTHING)  # executions it continues: id -> link, newest first
 
 
 @dataclass(frozen=True)

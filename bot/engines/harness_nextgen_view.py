@@ -85,6 +85,7 @@ def describe_execution(ref: ExecutionRef, found: Found, link: str) -> Execution:
         started_at=at(summary.started_at or summary.created_at),
         ended_at=at(summary.ended_at),
         labels={"Run": f"#{summary.sequence}"} if summary.sequence is not None else {},
+        earlier={one: link.replace(ref.id, one) for one in (ids[ids.index(ref.id) + 1 :] if ref.id in ids else ())},
     )
 
 

@@ -63,6 +63,7 @@ def execution_of(picture: Picture, ref: ExecutionRef, link: str) -> Execution:
         started_at=row.created_at,
         ended_at=row.completed_at,
         labels=_labels(row),
+        earlier={one: link.replace(row.id, one) for one in reversed(picture.ancestors)},
     )
 
 
@@ -130,6 +131,5 @@ def _labels(row: InvocationRow) -> Mapping[str, str]:
     labels = {
         "Deployment": row.deployment_id or "",
         "Called by": f"{row.parent_target} ({row.parent_id})" if row.parent_id else "",
-        "Begun anew from": row.restarted_from or "",
     }
     return MappingProxyType({name: value for name, value in labels.items() if value})

@@ -16,6 +16,7 @@ OVERLAP = timedelta(seconds=10)  # clocks differ, and what was committed late mu
 PROBE_SECONDS = 60  # an engine that is not polled is asked this often whether it answers
 LONGEST_PAUSE = timedelta(minutes=2)
 LIMIT = 200
+GIVEN_UP = timedelta(seconds=30)  # polls do not overlap: the next waits for this one's end, or for so long when it died
 
 
 async def poll(core: Core, connection: str) -> None:
@@ -28,7 +29,7 @@ async def poll(core: Core, connection: str) -> None:
         if known.poll_next_at is not None and now < known.poll_next_at:
             return
         mark, watched_from = known.polled_to or now, known.watched_from or now
-        claimed = replace(known, polled_to=mark, watched_from=watched_from, poll_next_at=now + every)
+        claimed = replace(known, polled_to=mark, watched_from=watched_from, poll_next_at=now + every + GIVEN_UP)
         await unit.connections.save(claimed)
     engine = core.engine(connection)
     notices: Sequence[FailureNotice] = ()
@@ -45,10 +46,10 @@ async def poll(core: Core, connection: str) -> None:
         if notice.at is None or notice.at >= watched_from:
             await report_failure(core, notice, via="poll")
     await health.answered(core, connection)
-    await _advance(core, connection, now, notices)
+    await _advance(core, connection, now, every, notices)
 
 
-async def _advance(core: Core, connection: str, asked_at: datetime, notices: Sequence[FailureNotice]) -> None:
+async def _advance(core: Core, connection: str, asked_at: datetime, every: timedelta, notices: Sequence[FailureNotice]) -> None:
     """The mark follows what was read; a full page means that there is more, to be asked for at once."""
     is_full = len(notices) >= LIMIT
     last = max((notice.at for notice in notices if notice.at), default=None)
@@ -56,7 +57,8 @@ async def _advance(core: Core, connection: str, asked_at: datetime, notices: Seq
     async with core.store.unit() as unit:
         known = await unit.connections.lock(connection)
         later = max(mark, known.polled_to or mark)
-        await unit.connections.save(replace(known, polled_to=later, poll_next_at=core.now() if is_full else known.poll_next_at))
+        next_at = core.now() if is_full else asked_at + every
+        await unit.connections.save(replace(known, polled_to=later, poll_next_at=next_at))
 
 
 async def _slow_down(core: Core, connection: str, error: EngineError, every: timedelta) -> None:

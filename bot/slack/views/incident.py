@@ -95,6 +95,7 @@ def _facts(shown: Card) -> list[list[Element]]:
         said = "Had failed at: " if _is_over(incident) else "Failed stage: "
         rows.append([words(said), words(incident.stage, limit=300, bold=True)])
     if seen:
+        rows += [[words("Continues "), execution(identity, url)] for identity, url in list(seen.earlier.items())[:3]]
         rows += [[words(f"{key}: ", limit=100), words(value, limit=200)] for key, value in list(seen.labels.items())[:8]]
     return rows
 
