@@ -1,0 +1,220 @@
+"""The playground by clicking: a real process, a real browser, no other hands."""
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.journeys.play_page import (
+    ARNO,
+    FLAGS,
+    OLGA,
+    PATIENCE,
+    RITA,
+    PlayPage,
+    PlayProcess,
+    browser_or_skip,
+    is_alive,
+    until,
+)
+
+pytestmark = pytest.mark.journey
+
+WHOLE_LOOP = [
+    "request:resume:requested",
+    "request:decision:refused",
+    "request:decision:approved",
+    "request:call:sent",
+    "request:receipt:running",
+    "request:outcome:succeeded",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = browser_or_skip()
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=program, args=FLAGS)
+
+
+@pytest.fixture
+def process() -> Iterator[PlayProcess]:
+    with tempfile.TemporaryDirectory(prefix="resumebot-journey-") as folder:
+        Path(folder).chmod(0o711)
+        running = PlayProcess(Path(folder))
+        try:
+            running.until_ready()
+            yield running
+        finally:
+            running.bury()
+
+
+@pytest.fixture(scope="module")
+def playground(browser: Browser) -> Iterator[PlayProcess]:
+    with tempfile.TemporaryDirectory(prefix="resumebot-journey-") as folder:
+        Path(folder).chmod(0o711)
+        running = PlayProcess(Path(folder))
+        try:
+            running.until_ready()
+            yield running
+        finally:
+            running.bury()
+
+
+@pytest.fixture
+def page(browser: Browser, playground: PlayProcess) -> Iterator[PlayPage]:
+    tab = browser.new_page(viewport={"width": 1280, "height": 800}, timezone_id="Europe/Berlin", locale="en-GB")
+    made = PlayPage(tab, playground.base)
+    yield made
+    tab.close()
+    assert made.troubles == []
+    assert "Traceback" not in playground.words
+
+
+def test_one_asks_another_approves_and_the_failure_succeeds(page: PlayPage) -> None:
+    expect(page.channel.get_by_role("button", name="Retry")).to_be_visible(timeout=10_000)  # it fails by itself
+    card = page.first_card()
+    page.picture("card")
+    page.push("repair")
+
+    card.stages.select_option("deploy, on the latest deployment")
+    card.retry.click()
+    page.open_thread(card)
+    page.decide("Approve")
+    expect(page.only_me).to_contain_text("somebody else has to decide")
+    page.become(OLGA)
+    expect(page.only_me).to_have_count(0)
+    page.decide("Approve")
+    expect(page.only_me).to_contain_text("organisation")
+    page.become(ARNO)
+    expect(page.only_me).to_have_count(0)
+    page.decide("Approve")
+
+    expect(card.root).to_contain_text("Succeeded")
+    expect(page.thread).to_contain_text("Checkout/run succeeded.")
+    expect(page.engine).to_contain_text("on the latest deployment")
+    expect(page.audit).to_contain_text("request:outcome:succeeded")
+    request = page.request_of(card)
+    entries = [tag for tag in page.entries(request) if tag.startswith("request:")]
+    assert list(dict.fromkeys(entries)) == WHOLE_LOOP
+    assert entries.count("request:decision:refused") == 2
+    assert entries.count("request:call:sent") == 1
+    page.picture("thread")
+
+
+def test_the_audit_trail_opens_to_the_full_entry(page: PlayPage) -> None:
+    for part in ("Playground", "Engine"):
+        page.page.get_by_role("button", name=part).click()
+
+    entry = page.audit.locator("details[data-action='request:call:sent']").first
+    entry.locator("summary").click()
+
+    expect(entry).to_contain_text('"action": "request:call:sent"')
+    page.picture("audit")
+
+
+def test_a_command_opens_a_modal_that_asks_for_failure_and_stage(page: PlayPage) -> None:
+    card = page.breaks("break_platform")
+    page.push("repair")
+    page.become(RITA)
+
+    page.page.get_by_test_id("composer").fill("/resume")
+    page.page.get_by_test_id("composer").press("Enter")
+    expect(page.modal).to_contain_text("Open failures")
+    page.page.get_by_test_id("modal-submit").click()
+    stages = page.modal.get_by_label("Resume from")
+    expect(stages).to_be_visible()
+    page.picture("modal")
+    stages.select_option("Deploy EU (prod), Deploy US (prod), Deploy AP (prod)")
+    page.page.get_by_test_id("modal-submit").click()
+
+    expect(card.root).to_contain_text("asked to resume from Deploy EU (prod), Deploy US (prod), Deploy AP (prod)")
+
+
+def test_a_killed_worker_is_replaced_and_the_resume_is_made_once(page: PlayPage, playground: PlayProcess) -> None:
+    card = page.breaks("break")
+    page.push("repair")
+    card.retry.click()
+    page.open_thread(card)
+    before = playground.worker
+
+    page.push("kill_worker")
+    page.become(ARNO)
+    page.decide("Approve")
+
+    expect(card.root).to_contain_text("Succeeded", timeout=PATIENCE)
+    assert playground.worker not in {None, before}
+    assert playground.state["worker"]["restarts"] >= 1
+    assert page.entries(page.request_of(card)).count("request:call:sent") == 1
+
+
+def test_a_lost_answer_is_cleared_up_without_a_second_call(page: PlayPage) -> None:
+    card = page.breaks("break")
+    page.push("repair")
+    page.push("lose_answer")
+    card.retry.click()
+    page.open_thread(card)
+    page.become(ARNO)
+
+    page.decide("Approve")
+
+    expect(card.root).to_contain_text("Succeeded", timeout=PATIENCE)
+    entries = page.entries(page.request_of(card))
+    assert entries.count("request:call:sent") == 1
+    assert "request:receipt:unknown" in entries
+
+
+def test_engines_that_push_are_resumed_in_the_same_way(page: PlayPage) -> None:
+    cards = [page.breaks(action) for action in ("break_legacy", "break_etl")]
+    page.push("repair")
+
+    for card in cards:
+        page.become(RITA)
+        card.retry.click()
+        page.open_thread(card)
+        page.become(ARNO)
+        page.decide("Approve")
+
+    for card in cards:
+        expect(card.root).to_contain_text("Succeeded", timeout=PATIENCE)
+
+
+def test_a_storm_is_gathered_into_one_message(page: PlayPage) -> None:
+    page.push("storm")
+
+    expect(page.channel).to_contain_text("failures at once", timeout=PATIENCE)
+    expect(page.channel.get_by_role("button", name="Show card").first).to_be_visible()
+    expect(page.audit.locator("details[data-action='incident:notice:received']").first).to_be_visible()
+
+
+def test_a_link_to_an_execution_shows_how_it_stands(page: PlayPage) -> None:
+    with page.page.expect_popup() as opened:
+        page.engine.locator("a").first.click()
+
+    opened.value.wait_for_load_state()
+    expect(opened.value.locator("article.asked")).to_contain_text("paused")
+
+
+def test_ctrl_c_leaves_no_process_and_no_file(process: PlayProcess) -> None:
+    until(lambda: process.worker is not None, "worker")
+    worker = process.worker
+
+    status = process.end(signal.SIGINT)
+
+    assert (status, process.words.count("\n") < 10) == (0, True), process.words
+    assert worker is not None
+    assert not is_alive(worker)
+    assert list(process.temporary.iterdir()) == []
+
+
+def test_a_killed_playground_takes_its_worker_along(process: PlayProcess) -> None:
+    until(lambda: process.worker is not None, "worker")
+    worker = process.worker
+    assert worker is not None
+
+    process.end(signal.SIGKILL)
+
+    until(lambda: not is_alive(worker), "end of the worker", limit=5)
