@@ -53,33 +53,51 @@ async def carry_out(core: Core, request_id: int) -> None:
     request = await _still_approved(core, request_id)
     if request is None:
         return
-    if request.action is Action.START:
-        await carry_out_start(core, request)
+    engine = core.engines.get(request.connection)
+    if isinstance(engine, PreparesResume) and engine.needs_preparation(request.point) and not request.prepared_at:
+        if await _prepare_first(core, engine, request):
+            await carry_out(core, request_id)  # the engine has moved: everything is read again
         return
+    async with core.calling(request.connection):
+        if core.life.is_ending:
+            return  # the sweep of a process that stays enqueues it again
+        if request.action is Action.START:
+            await carry_out_start(core, request)
+        else:
+            await _send(core, request)
+
+
+async def _send(core: Core, request: Request) -> None:
+    execution = await _read_afresh(core, request)
+    sending = await _intend(core, request, execution) if execution else None
+    if sending is None:
+        return
+    made, engine = sending.request, core.engine(request.connection)
+    if made.action is Action.KILL:
+        await call_once(core, made, kills.kill(engine, made.ref, sending.send_before))
+    else:
+        await call_once(core, made, engine.resume(made.ref, sending.point, made.call_key, sending.send_before))
+
+
+async def _read_afresh(core: Core, request: Request) -> Execution | None:
+    """The execution as it stands, once people are read too; None when the request goes no further for now."""
     try:
         execution = await follow_chain(core, request.ref)
         await health.answered(core, request.connection)
     except NotFound as error:
         await refuse(core, request, f"the engine does not know it any more: {error}")
-        return
+        return None
     except EngineError as error:
         await health.failed(core, request.connection, error)
         await put_off(core, request, str(error), error.wait if isinstance(error, RateLimited) else None)
-        return
-    if not await people_read(core, request) or core.life.is_ending:
-        return  # the sweep of a process that stays enqueues it again
-    engine = core.engine(request.connection)
-    if isinstance(engine, PreparesResume) and engine.needs_preparation(request.point) and not request.prepared_at:
-        if await _prepare(core, engine, request, execution):
-            await carry_out(core, request_id)  # the engine has moved: everything is read again
-        return
-    sending = await _intend(core, request, execution)
-    if sending is not None:
-        made = sending.request
-        if made.action is Action.KILL:
-            await call_once(core, made, kills.kill(engine, made.ref, sending.send_before))
-        else:
-            await call_once(core, made, engine.resume(made.ref, sending.point, made.call_key, sending.send_before))
+        return None
+    is_read = await people_read(core, request)
+    return execution if is_read and not core.life.is_ending else None
+
+
+async def _prepare_first(core: Core, engine: PreparesResume, request: Request) -> bool:
+    execution = await _read_afresh(core, request)
+    return execution is not None and await _prepare(core, engine, request, execution)
 
 
 async def _prepare(core: Core, engine: PreparesResume, request: Request, execution: Execution) -> bool:

@@ -1,5 +1,7 @@
 """What every service function is handed: the store, the set-up, the clock, engines and chat."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +30,11 @@ class Core:
     chat: Chat
     people: People
     life: Life = field(default_factory=Life)
+    _calling: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    def calling(self, connection: str) -> asyncio.Lock:
+        """Held from the last reading to the answer: an intent is recorded only when its call can leave at once."""
+        return self._calling[connection]
 
     def now(self) -> datetime:
         """The wall clock."""
