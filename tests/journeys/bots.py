@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = (sys.executable, "-c", "from bot.cli import main; main()")  # what `resumebot` runs
+OURS = (sys.executable, "-m", "tests.journeys.process")
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV")
 
 
@@ -35,6 +37,10 @@ class Bot:
         """End it at once."""
         self.process.kill()
 
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.process.terminate()
+
     def freeze(self) -> None:
         """Let it do nothing until it is thawed."""
         os.kill(self.pid, signal.SIGSTOP)
@@ -50,11 +56,24 @@ class Bot:
 
 
 async def start(role: str, options: tuple[str, ...], settings: Mapping[str, str], log: Path) -> Bot:
-    """Start one; it sees no environment but the settings and what a process needs."""
-    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
-    command = [sys.executable, "-m", "tests.journeys.process", role, *options]
+    """Start one: the product's program, or with options our own process; it sees no environment but the settings."""
+    command = [*(OURS if options else PROGRAM), role, *options]
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, cwd=ROOT, env={**environment, **settings}
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=out, stderr=out, cwd=ROOT, env=_environment(settings)
         )
     return Bot(role, options, process, log)
+
+
+async def call(words: tuple[str, ...], settings: Mapping[str, str]) -> str:
+    """What a command of the program prints; it must end well."""
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT, env=_environment(settings)
+    )
+    out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    return out.decode()
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    return {**{name: os.environ[name] for name in KEPT if name in os.environ}, **settings}

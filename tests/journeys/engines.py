@@ -3,8 +3,9 @@
 bot ─▶ Door (faults, record) ─▶ Counter (resume calls, with the intents that stood committed when each came) ─▶ server
 """
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.simulators.restate import RestateSimulator
 from bot.simulators.restate_door import Door
-from tests.restate_lab.lab import RestateLab
+from tests.restate_lab.lab import RestateLab, find_server
 from tests.restate_lab.worlds import Forward, RealWorld, RestateWorld, SimulatedWorld, open_stage, server_or_skip
 
 
@@ -81,6 +82,12 @@ async def simulated() -> AsyncIterator[EngineSide]:
             yield EngineSide(SimulatedWorld(simulator, stage.url), door, counter, stage.url)
         finally:
             await simulator.aclose()
+
+
+def at_hand() -> AbstractAsyncContextManager[EngineSide]:
+    """The real server where there is one, or has to be; else the simulator."""
+    is_wanted = find_server() is not None or os.environ.get("REQUIRE_REAL_ENGINES") == "1"
+    return real() if is_wanted else simulated()
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ SELECT subject, surface, ts, wanted, posted, dead_because FROM messages
  WHERE subject = ANY(%(incidents)s) OR subject = ANY(%(requests)s) ORDER BY id
 """
 FAILED_JOBS = "SELECT id, task_name FROM jobs.procrastinate_jobs WHERE status = 'failed'"
+CARRIED_OUT = "SELECT count(*) AS n FROM jobs.procrastinate_jobs WHERE task_name = 'carry_out' AND status = 'doing'"
 MARK = "SELECT polled_to FROM connections WHERE name = 'orders'"
 
 
@@ -54,15 +55,15 @@ class Placed:
 
 
 class Ledger:
-    """The database of one installation, by its SQLAlchemy address."""
+    """The database of one installation, by its SQLAlchemy address, which an embedded one has only once it runs."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
     async def rows(self, statement: str, **values: Any) -> list[dict[str, Any]]:
         """All rows of a statement."""
-        async with await psycopg.AsyncConnection.connect(self._conninfo, row_factory=dict_row, connect_timeout=5) as connection:
+        conninfo = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        async with await psycopg.AsyncConnection.connect(conninfo, row_factory=dict_row, connect_timeout=5) as connection:
             return await (await connection.execute(statement.encode(), values)).fetchall()
 
     async def intents(self, execution: str) -> int:
@@ -93,6 +94,10 @@ class Ledger:
     async def failed_jobs(self) -> list[str]:
         """Jobs that were given up."""
         return [f"{row['task_name']} (job {row['id']})" for row in await self.rows(FAILED_JOBS)]
+
+    async def are_being_carried_out(self, count: int) -> bool:
+        """Whether workers have so many calls in hand."""
+        return int((await self.rows(CARRIED_OUT))[0]["n"]) == count
 
     async def verdict(self) -> Verdict:
         """What the product's own verification says of the trail."""

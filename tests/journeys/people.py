@@ -1,6 +1,7 @@
 """What people do in the simulated Slack: they find the card of a failure, press, and read what is said to them."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ RITA, ARNO, PIA, GINA = "U0RITA", "U0ARNO", "U0PIA", "U0GINA"
 DEPLOYS, AUDIT, RELEASE = "C0DEPLOYS", "C0AUDIT", "S0RELEASE"
 TOKEN, SECRET = "xoxb-of-a-journey", "secret-of-a-journey"
 NOT_CONFIRMED = "could not confirm"
+
+Place = tuple[Message, str, str]
 
 
 @dataclass(frozen=True)
@@ -40,24 +43,32 @@ class People:
         stands = {card.ts for card in self.cards(execution)}
         return [m for m in self.slack.messages if m.thread_ts in stands]
 
-    def told(self, user: str, words: str, execution: str = "") -> Message | None:
-        """The newest private message to a person with these words in it."""
-        found = [m for m in self.slack.private(user) if words in m.text and execution in m.text]
-        return found[-1] if found else None
+    def all_told(self, user: str, words: str) -> list[Message]:
+        """The private messages to a person with these words in them, oldest first."""
+        return [m for m in self.slack.private(user) if words in m.text]
 
-    def buttons(self, execution: str, label: str) -> list[tuple[Message, str, str]]:
+    def buttons(self, execution: str, label: str) -> list[Place]:
         """Where a button stands on the execution's card or in its thread: message, block and action; the newest last."""
         messages = [*self.cards(execution), *self.thread(execution)]
         return [(m, *place) for m in messages for place in _places(m, label)]
 
-    async def sees_button(self, execution: str, label: str, limit: float = 20.0) -> tuple[Message, str, str]:
+    async def sees_button(self, execution: str, label: str, limit: float = 20.0) -> Place:
         """The newest such button, once it stands there."""
         found = await seen(lambda: self.buttons(execution, label), f"button {label} for {execution}", limit)
         return found[-1]
 
     async def press(self, user: str, label: str, execution: str, limit: float = 20.0) -> Pressed:
         """Press the newest such button."""
-        message, block, action = await self.sees_button(execution, label, limit)
+        return await self.press_at(user, label, execution, await self.sees_button(execution, label, limit))
+
+    async def press_together(self, users: Iterable[str], label: str, execution: str) -> list[Pressed]:
+        """All of them press the same button at the same moment."""
+        place = await self.sees_button(execution, label)
+        return await asyncio.gather(*(self.press_at(user, label, execution, place) for user in users))
+
+    async def press_at(self, user: str, label: str, execution: str, place: Place) -> Pressed:
+        """Press a button that was seen."""
+        message, block, action = place
         told_before = len(self.slack.private(user))
         ack = await self.slack.press(user, message.channel, message.ts, block, action)
         pressed = Pressed(user, label, execution, ack, told_before)
@@ -71,7 +82,7 @@ class People:
 
     async def is_told(self, user: str, words: str, limit: float = 20.0) -> Message:
         """The private message, once it is there."""
-        return await seen(lambda: self.told(user, words), f"word to {user}: {words}", limit)
+        return (await seen(lambda: self.all_told(user, words), f"word to {user}: {words}", limit))[-1]
 
     async def reads(self, execution: str, words: str, limit: float = 20.0) -> Message:
         """The line in the thread with these words, once it is there."""

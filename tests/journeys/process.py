@@ -15,11 +15,11 @@ from tests.journeys.pointed import with_points
 from tests.journeys.points import Points
 
 HURRIED = Timings(
-    send_window=1.5,
+    send_window=1.0,
     call_timeout=0.5,
     settle=0.5,
-    takeover=2.0,
-    heartbeat=0.5,
+    takeover=1.2,
+    heartbeat=0.3,
     rescue_every=1,
     sweep_every=1,
     seal_every=1,

@@ -1,5 +1,6 @@
 """Everything a journey runs on: a Slack, a Restate server, a database, and processes of the bot between them."""
 
+import asyncio
 import shutil
 import socket
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from bot.simulators.serving import serve
+from bot.store.embedded import attach
 from tests.journeys import bots
 from tests.journeys.bots import Bot
 from tests.journeys.engines import EngineSide
@@ -39,6 +41,7 @@ name = "journeys"
 requesters = ["anyone"]
 approvers = ["{RITA}", "{RELEASE}"]
 """
+LEFT_OVER = "left over from a fault"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,13 @@ class Stand:
         self.bots.append(bot)
         if role != "worker":
             await self.is_ready(bot)
+        if "DATABASE_URL" not in self.settings:
+            self.ledger.url = await asyncio.to_thread(_address, Path(self.settings["RESUMEBOT_DATA"]))
         return bot
+
+    async def program(self, *words: str) -> str:
+        """What a command of the program says."""
+        return await bots.call(words, self.settings)
 
     async def start_with_points(self, role: str, *options: str) -> Bot:
         """The same, hurried and with fail points that can be armed."""
@@ -105,17 +114,14 @@ class Stand:
         return next(bot for bot in self.bots if bot.pid == pid)
 
     async def close(self) -> None:
-        """End all processes."""
-        for bot in self.bots:
-            if bot.is_running:
-                bot.thaw()
-                bot.process.terminate()
-        for bot in self.bots:
-            try:
-                await bot.ended(10)
-            except TimeoutError:
+        """End all processes; those that own a database are given time to stop it."""
+        for bot in [bot for bot in self.bots if bot.is_running]:
+            if "DATABASE_URL" in self.settings:
                 bot.kill()
-                await bot.ended()
+            else:
+                bot.thaw()
+                bot.terminate()
+            await bot.ended()
 
     # ---- what happens --------------------------------------------------------------------
 
@@ -124,6 +130,12 @@ class Stand:
         await until(self.ledger.is_watched, "first look at the engine")
         made = await self.engine.world.start(deploy="fail")
         return Run(made["id"], made["key"])
+
+    async def failed(self) -> Run:
+        """The same, once it has failed: it can be repaired from now on."""
+        run = await self.begin()
+        await self.engine.world.wait_status(run.id, "paused")
+        return run
 
     async def repair(self, run: Run) -> None:
         """From now on its deploy passes."""
@@ -148,11 +160,34 @@ class Stand:
         bot.thaw()
         await seen(lambda: self.arming.ended(point, run.id), f"end of {point} in the thawed process")
 
+    async def insist(self, user: str, label: str, run: Run, wanted: str) -> None:
+        """Press until the run's request is where it should be: a message that was left over from a fault is pressed in vain."""
+        told = len(self.people.all_told(user, LEFT_OVER))
+
+        async def has_come() -> bool:
+            states = list((await self.ledger.requests(run.id)).values())
+            return states[-1:] == [wanted] or len(self.people.all_told(user, LEFT_OVER)) > told
+
+        await self.people.press(user, label, run.id)
+        await until(has_come, f"answer to {label} on {run.id}")
+        if len(self.people.all_told(user, LEFT_OVER)) > told:
+            await self.insist(user, label, run, wanted)
+
+    async def stands(self, surface: str, run: Run) -> None:
+        """Wait until the bot has stored that such a message stands."""
+
+        async def stored() -> bool:
+            messages = await self.ledger.messages(run.id)
+            return any(message.surface == surface and message.ts and not message.is_due for message in messages)
+
+        await until(stored, f"{surface} of {run.id}")
+
     # ---- what is to be seen --------------------------------------------------------------
 
-    async def history(self, run: Run) -> History:
+    async def history(self, run: Run, *, may_give_up_jobs: bool = False) -> History:
         """What can be seen of an execution from outside the bot at this moment."""
-        verdict, jobs = await self.ledger.verdict(), await self.ledger.failed_jobs()
+        verdict = await self.ledger.verdict()
+        jobs = [] if may_give_up_jobs else await self.ledger.failed_jobs()
         tries = (await self.engine.world.attempts(run.key)).count("deploy")
         status = await self.engine.world.query(f"SELECT status FROM sys_invocation WHERE id = '{run.id}'")
         return History(
@@ -171,12 +206,15 @@ class Stand:
             faults=[*([verdict.fault] if verdict.fault else []), *[f"{job} was given up" for job in jobs]],
         )
 
-    async def complaints(self, run: Run, limit: float = 15.0) -> list[str]:
-        """What the checker has to say once the bot had time to finish what it has begun."""
+    async def complaints(self, run: Run, limit: float = 15.0, *, may_give_up_jobs: bool = False) -> list[str]:
+        """What the checker has to say once the bot had time to finish what it has begun.
+
+        Where the database went away under a job, the job may be given up: what it was for must be done all the same.
+        """
         found: list[str] = []
 
         async def none_left() -> bool:
-            found[:] = (await self.history(run)).complaints()
+            found[:] = (await self.history(run, may_give_up_jobs=may_give_up_jobs)).complaints()
             return not found
 
         with suppress(AssertionError):
@@ -208,6 +246,10 @@ async def opened(base: Path, engine: EngineSide, *, database: str = "", pace: bo
             finally:
                 await stand.close()
                 await slack.close()
+
+
+def _address(data: Path) -> str:
+    return attach(data) or ""
 
 
 @contextmanager

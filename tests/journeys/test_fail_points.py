@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.engines import EngineSide, real, simulated
+from tests.journeys.engines import EngineSide, at_hand
 from tests.journeys.people import ARNO, RITA
 from tests.journeys.points import How
 from tests.journeys.stand import Stand, opened
-from tests.restate_lab.lab import find_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.journey]
 
 POINTS = ["after_decision", "after_intent", "before_bytes", "after_bytes", "before_receipt", "in_receipt"]
+SURFACES = ["card", "approval", "decided", "result"]
 
 
 @pytest.fixture(scope="module")
 async def engine() -> AsyncIterator[EngineSide]:
     """The real server behind a counting proxy where there is one."""
-    async with (real if find_server() else simulated)() as side:
+    async with at_hand() as side:
         yield side
 
 
@@ -64,4 +64,32 @@ async def test_no_promise_is_broken_whoever_ends_or_freezes_on_the_way_to_the_en
     await pressing
 
     assert outcome == ("succeeded" if how is How.KILL else "failed")
+    assert await stand.complaints(run) == []
+
+
+@pytest.mark.parametrize("how", How)
+@pytest.mark.parametrize("side", ["before", "after"])
+async def test_no_promise_is_broken_whoever_ends_or_freezes_at_each_post(stand: Stand, side: str, how: How) -> None:
+    run = await stand.begin()
+    for surface in SURFACES:
+        stand.arming.arm(f"{side}_{surface}", run.id, how)
+
+    async def strike(surface: str) -> None:
+        point = f"{side}_{surface}"
+        victim = await stand.is_reached(point, run)
+        if how is How.KILL:
+            await stand.start_again(victim)
+        else:
+            await stand.stands(surface, run)
+            await stand.thaw(victim, point, run)
+
+    await strike("card")
+    await stand.insist(RITA, "Retry", run, "pending")
+    await strike("approval")
+    await stand.repair(run)
+    await stand.insist(ARNO, "Approve", run, "succeeded")
+    await strike("decided")
+    await strike("result")
+
+    assert await stand.is_over(run) == "succeeded"
     assert await stand.complaints(run) == []
