@@ -8,10 +8,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate.exceptions import ConnectorException
+from procrastinate.manager import JobManager
 from psycopg.conninfo import make_conninfo
+from psycopg.errors import RaiseException
+from psycopg_pool import PoolTimeout
 
 from bot.domain.setup import Timings
 
@@ -21,6 +26,7 @@ Work = Callable[..., Awaitable[Any]]
 POOL_TIMEOUT = 4.0  # shorter than the job engine's own patience: a worker without a database ends and is started anew
 GRACEFUL = 20.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+PAUSES_TO_END = (0.1, 0.4, 1.6)  # between tries to write that a job has ended
 LOCKED = frozenset({"deliver", "carry_out"})  # tasks whose jobs carry a lock: never scheduled, never retried
 RETRY = RetryStrategy(max_attempts=4, exponential_wait=2)
 
@@ -73,6 +79,7 @@ def worker_app(group: Group, conninfo: str) -> App:
         timeout=POOL_TIMEOUT,
     )
     app = App(connector=connector)
+    app.job_manager = _SteadyJobs(connector)
     every = {periodic.task: periodic for periodic in group.periodic}
     for name, work in group.tasks.items():
         function = _timed(work) if name in every else work
@@ -96,6 +103,34 @@ def _named(name: str, work: Work) -> Work:
 
     run.__name__ = name
     return run
+
+
+class _SteadyJobs(JobManager):
+    """Says again that a job has ended when the database did not hear it: one that seems to run shuts its lane for good."""
+
+    def __init__(self, connector: PsycopgConnector) -> None:
+        super().__init__(connector)
+        self.gave_up = asyncio.Event()
+
+    async def finish_job(self, *args: Any, **kwargs: Any) -> None:
+        await self._insist(partial(super().finish_job, *args, **kwargs))
+
+    async def retry_job(self, *args: Any, **kwargs: Any) -> None:
+        await self._insist(partial(super().retry_job, *args, **kwargs))
+
+    async def _insist(self, write: Work) -> None:
+        for pause in (*PAUSES_TO_END, None):
+            try:
+                await write()
+            except ConnectorException as fault:
+                if isinstance(fault.__cause__, RaiseException):
+                    return  # the job engine's own function: it was heard before, or another worker has taken the job over
+                if pause is None or isinstance(fault.__cause__, PoolTimeout):
+                    break  # the database is away
+                await asyncio.sleep(pause)
+            else:
+                return
+        self.gave_up.set()  # the worker ends, and with it its claim on the job
 
 
 class Workers:
@@ -139,6 +174,7 @@ class Workers:
 
     async def _work(self, group: Group) -> None:
         app = worker_app(group, self._conninfo)
+        assert isinstance(app.job_manager, _SteadyJobs)  # noqa: S101 — just made so
         async with app.open_async():
             worker = asyncio.create_task(
                 app.run_worker_async(
@@ -154,9 +190,10 @@ class Workers:
                     task_middleware=[self._watched],
                 )
             )
-            stopping = asyncio.create_task(self._stopping.wait())
-            await asyncio.wait({worker, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
+            reasons = [asyncio.create_task(event.wait()) for event in (self._stopping, app.job_manager.gave_up)]
+            await asyncio.wait({worker, *reasons}, return_when=asyncio.FIRST_COMPLETED)
+            for reason in reasons:
+                reason.cancel()
             if not worker.done():
                 worker.cancel()  # the job engine's word for: take no more, end what runs
             await asyncio.gather(worker, return_exceptions=True)
@@ -175,7 +212,11 @@ class Workers:
 
 async def rescue(conninfo: str, seconds: float) -> int:
     """Give the jobs of workers without a heartbeat for so long to others; how many."""
-    app = App(connector=PsycopgConnector(conninfo=make_conninfo(conninfo, options="-c search_path=public,jobs"), min_size=1))
+    connector = PsycopgConnector(
+        conninfo=make_conninfo(conninfo, options="-c search_path=public,jobs"), min_size=1, timeout=POOL_TIMEOUT
+    )
+    app = App(connector=connector)
+    app.job_manager = _SteadyJobs(connector)
     async with app.open_async():
         stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=seconds))
         for job in stalled:
