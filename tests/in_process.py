@@ -110,7 +110,7 @@ class Bot:
         rows = {}
         for table in tables:
             name = sql.Identifier(*table.split(".")).as_string()
-            rows[table] = sorted(await self.ask(f"SELECT {name}::text FROM {name}"))
+            rows[table] = sorted(await self.ask(f"SELECT each::text FROM {name} AS each"))
         return rows
 
     async def trail(self, *actions: str) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 DEADLINE = 2.3  # seconds: Slack waits 3
 LAST_WORD = 1.0  # seconds for the best-effort post to a response_url
 NOT_CONFIRMED = "I could not confirm that in time. Pressing again is safe: nothing is done twice."
+NOT_OPENED = "Slack did not let me open the form. Please try again, or type `/resume <execution> [stage]`, which needs none."
+NOT_KNOWN = "I do not know that. It may be of an older version of me; please use a newer message, or see `/resume help`."
 
 EVENTS = ("app_home_opened", "subteam_members_changed", "member_joined_channel", "member_left_channel")
 
@@ -51,6 +54,7 @@ class SlackApp:
             request_verification_enabled=False,  # the gate has verified
             signing_secret="verified-by-the-gate",  # noqa: S106 — required and not used
             ignoring_self_events_enabled=False,
+            raise_error_for_unhandled_request=True,  # so that we answer: Bolt's own answer is a 404
             logger=logging.getLogger("bot.slack.bolt"),
         )
         for command in (RESUME, START):
@@ -69,13 +73,16 @@ class SlackApp:
             try:
                 reply = await self._in_time(listener(body))
             except Refusal as refusal:
-                await _refuse(ack, body, str(refusal), self._tell)
+                await ack(**self._words(body, str(refusal)))
                 return
             except Exception as fault:
                 log.exception("a delivery could not be handled", extra=_kind(fault), exc_info=_harmless(fault))
-                await _refuse(ack, body, NOT_CONFIRMED, self._tell)
+                await ack(**self._words(body, NOT_CONFIRMED))
                 return
-            await self._answer(ack, reply, DEADLINE - (time.monotonic() - begun))
+            if reply.opens is not None and not await self._open(reply, DEADLINE - (time.monotonic() - begun)):
+                await ack(**self._words(body, NOT_OPENED))
+                return
+            await _answer(ack, reply)
 
         return guarded
 
@@ -99,30 +106,29 @@ class SlackApp:
 
         task.add_done_callback(ended)
 
-    async def _answer(self, ack: AsyncAck, reply: Reply, left: float) -> None:
-        if reply.opens is not None:
-            await self._open(reply, max(left, 0.2))
-        if reply.becomes is not None:
-            view = render_modal(reply.becomes, reply.external_id)
-            await ack(response_action="update", view=view)
-        elif reply.closes:
-            await ack(response_action="clear")
-        elif reply.says is not None:
-            made = render(reply.says)
-            await ack(text=made.text, blocks=made.blocks, response_type="ephemeral")
-        elif reply.text:
-            await ack(text=reply.text, response_type="ephemeral")
-        else:
-            await ack()
-
-    async def _open(self, reply: Reply, left: float) -> None:
+    async def _open(self, reply: Reply, left: float) -> bool:
+        """Whether Slack has opened the form, as far as it says in time."""
         assert reply.opens is not None  # noqa: S101 — the caller has looked
         view = render_modal(reply.opens, reply.external_id)
         call = self._opener.views_open(trigger_id=reply.trigger_id, view=view)
         try:
-            await answer_of("views.open", call, left)
+            await answer_of("views.open", call, max(left, 0.2))
         except ChatError as error:
             log.warning("a form could not be opened", extra={"code": error.code})
+            return False
+        return True
+
+    def _words(self, body: Mapping[str, Any], words: str) -> dict[str, Any]:
+        """The answer that says this to the person alone; where none is shown, they are told through the response_url."""
+        if "command" in body:
+            made = render(Answer(words, Tone.REFUSED))
+            return {"text": made.text, "blocks": made.blocks, "response_type": "ephemeral"}
+        if body.get("type") == "view_submission":
+            return {"response_action": "update", "view": render_modal(Word(words, Tone.REFUSED), "")}
+        response_url = body.get("response_url")
+        if isinstance(response_url, str) and response_url:
+            self._tell(response_url, words)
+        return {}
 
     def _tell(self, response_url: str, words: str) -> None:
         """One best-effort private word, after the answer."""
@@ -135,25 +141,24 @@ class SlackApp:
         self._keep(asyncio.create_task(post()))
 
     async def _last_resort(self, error: Exception, body: Mapping[str, Any]) -> BoltResponse:
-        """What Bolt itself stumbles over: 200, a log line, a private word where that is possible."""
-        log.error("a delivery was not understood", extra={"fault": type(error).__name__})
-        response_url = body.get("response_url")
-        if isinstance(response_url, str) and response_url:
-            self._tell(response_url, NOT_CONFIRMED)
-        return BoltResponse(status=200, body="")
+        """What nobody listens for, and what Bolt itself stumbles over: 200, a log line, a private word where one is shown."""
+        is_unknown = isinstance(error, BoltUnhandledRequestError)
+        log.log(logging.WARNING if is_unknown else logging.ERROR, "a delivery was not understood", extra=_kind(error))
+        content = self._words(body, NOT_KNOWN if is_unknown else NOT_CONFIRMED)
+        return BoltResponse(status=200, body=content or "")
 
 
-async def _refuse(ack: AsyncAck, body: Mapping[str, Any], words: str, tell: Callable[[str, str], None]) -> None:
-    """200 and a private sentence: in the answer of a command, in the form, or through the response_url."""
-    if "command" in body:
-        made = render(Answer(words, Tone.REFUSED))
+async def _answer(ack: AsyncAck, reply: Reply) -> None:
+    if reply.becomes is not None:
+        await ack(response_action="update", view=render_modal(reply.becomes, reply.external_id))
+    elif reply.closes:
+        await ack(response_action="clear")
+    elif reply.says is not None:
+        made = render(reply.says)
         await ack(text=made.text, blocks=made.blocks, response_type="ephemeral")
-    elif body.get("type") == "view_submission":
-        await ack(response_action="update", view=render_modal(Word(words, Tone.REFUSED), ""))
+    elif reply.text:
+        await ack(text=reply.text, response_type="ephemeral")
     else:
-        response_url = body.get("response_url")
-        if isinstance(response_url, str) and response_url:
-            tell(response_url, words)
         await ack()
 
 

@@ -1,9 +1,6 @@
 """A lab on the run's server, and one on a server of its own that may be taken down."""
 
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +8,7 @@ import pytest
 
 from bot.store.embedded import Embedded
 from bot.store.schema import migrate
-from tests.jobs.lab import Lab, opened, thaw, url_on
+from tests.jobs.lab import Lab, opened, own_server, url_on
 
 
 @pytest.fixture
@@ -32,20 +29,7 @@ class Frail:
 @pytest.fixture
 async def frail(base: Path) -> AsyncIterator[Frail]:
     """Up at the beginning, whatever it went through at the end."""
-    with _server(base) as server:
+    with own_server(base) as server:
         url = url_on(server, "postgres")
         await migrate(url)
         yield Frail(server, url)
-        if server.is_running():
-            thaw(server)
-
-
-@contextmanager
-def _server(base: Path) -> Iterator[Embedded]:
-    folder = Path(tempfile.mkdtemp(prefix="resumebot-test-", dir=base))
-    folder.chmod(0o711)  # as root the server is another account
-    try:
-        with Embedded(folder / "data") as server:
-            yield server
-    finally:
-        shutil.rmtree(folder)

@@ -5,9 +5,11 @@ store.unit ─ job by name ─▶ database (up, down, frozen) ─▶ Workers(gro
 
 import asyncio
 import os
+import shutil
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,6 +133,22 @@ class Calls:
 
 
 # ---- a server that may go away ---------------------------------------------------------------
+
+
+@contextmanager
+def own_server(base: Path) -> Iterator[Embedded]:
+    """A server of the test's own, up at the beginning, whatever it goes through until the end."""
+    folder = Path(tempfile.mkdtemp(prefix="resumebot-test-", dir=base))
+    folder.chmod(0o711)  # as root the server is another account
+    try:
+        with Embedded(folder / "data") as server:
+            try:
+                yield server
+            finally:
+                if server.is_running():
+                    thaw(server)
+    finally:
+        shutil.rmtree(folder)
 
 
 async def take_down(server: Embedded, sign: signal.Signals = signal.SIGINT) -> None:
