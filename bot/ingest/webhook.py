@@ -5,11 +5,15 @@ POST /hooks/<connection> ─▶ ≤ 4 MB? ─▶ secret? ─▶ depth? ─▶ en
 """
 
 import hmac
+import json
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from bot.domain.errors import EngineError
+from bot.domain.errors import ContractViolation, EngineError
+from bot.domain.execution import FailureNotice
+from bot.domain.text import storable
 from bot.service.core import Core
 from bot.service.incidents import reject_notice, report_failure
 
@@ -42,7 +46,7 @@ class Hooks:
             return UNKNOWN
         if headers.get("content-encoding", "identity").strip().lower() in COMPRESSED:
             return Answered(415, "send it uncompressed")
-        content = await _read(body)
+        content = await _content_of(body)
         if content is None:
             return Answered(413, f"more than {LIMIT} bytes")
         if _depth(content) > DEPTH:
@@ -59,7 +63,7 @@ class Hooks:
 
     async def _report(self, connection: str, headers: Mapping[str, str], content: bytes) -> Answered:
         try:
-            notices = await self._core.engine(connection).read_notice(content, headers)
+            notices = await self._read(connection, headers, content)
         except EngineError as error:
             await reject_notice(self._core, connection, str(error), content[:KEPT])
             return Answered(202, "kept, but not understood: see the audit trail")
@@ -67,8 +71,42 @@ class Hooks:
             await report_failure(self._core, notice, via="hook")
         return Answered(202, f"{len(notices)} taken")
 
+    async def _read(self, connection: str, headers: Mapping[str, str], content: bytes) -> Sequence[FailureNotice]:
+        """What the engine's reader makes of it; text that no parser takes (half a character) does not hide the rest."""
+        engine = self._core.engine(connection)
+        try:
+            return await engine.read_notice(content, headers)
+        except ContractViolation:
+            repaired = _repaired(content)
+            if repaired is None:
+                raise
+            return await engine.read_notice(repaired, headers)
 
-async def _read(body: AsyncIterator[bytes]) -> bytes | None:
+
+def _repaired(content: bytes) -> bytes | None:
+    """The same JSON with every string storable; None where all were, or it is no JSON."""
+    text = content.decode("utf-8", "replace")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    made = _cleaned(value)
+    return None if made == value and text.encode() == content else json.dumps(made).encode()
+
+
+def _cleaned(value: Any) -> Any:
+    match value:
+        case str():
+            return storable(value)
+        case list():
+            return [_cleaned(each) for each in value]
+        case dict():
+            return {storable(key): _cleaned(each) for key, each in value.items()}
+        case _:
+            return value
+
+
+async def _content_of(body: AsyncIterator[bytes]) -> bytes | None:
     chunks, size = [], 0
     async for chunk in body:
         size += len(chunk)
