@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from urllib.parse import urlsplit
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -92,7 +93,10 @@ class Parts:
 def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWebClient:
     """A client without retries: rows say what is due."""
     token = settings.slack_bot_token.get_secret_value() if settings.slack_bot_token else ""
-    return AsyncWebClient(token=token, base_url=settings.slack_api_url, session=session, retry_handlers=[])
+    client = AsyncWebClient(token=token, base_url=settings.slack_api_url, session=session, retry_handlers=[])
+    if urlsplit(settings.slack_api_url).hostname in {"127.0.0.1", "::1", "localhost"}:
+        client.proxy = None  # the environment's leads out of this machine, not back into it
+    return client
 
 
 def make_engines(settings: Settings, database: AsyncEngine, clock: SystemClock) -> Mapping[str, Engine]:

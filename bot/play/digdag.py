@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bot.play.engine import PlayEngine, Row, Step, below, newest
+from bot.play.engine import STEP_SECONDS, PlayEngine, Row, Step, below, newest
 from bot.play.playground import ConnectionFacts
 from bot.play.sheet import sheet
 from bot.simulators.digdag import DigdagSimulator
@@ -46,14 +46,14 @@ class DigdagPlay(PlayEngine):
     kind, connection, title = "digdag", "etl", "Digdag"
     breaking = ("Load · Digdag", "The warehouse is down, so a workflow fails at its task +load. Digdag tells the bot.")
 
-    def __init__(self, base: str, secret: str) -> None:
+    def __init__(self, base: str, secret: str, step_seconds: float = STEP_SECONDS) -> None:
         super().__init__(base, secret)
         self._credential, self._is_down = f"bot:{secret}", False
         self._night = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
         self._simulator = DigdagSimulator(
             credential=self._credential,
             notification=Notification(f"{base}/hooks/{self.connection}", {"X-Resumebot-Secret": secret}),
-            pace=Pace(task_seconds=0.5),
+            pace=Pace(task_seconds=step_seconds),
         )
         self._simulator.push("warehouse", {"nightly_load": WORKFLOW.format(warehouse=f"{base}/sim/warehouse/load")})
 

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.play.playground import ConnectionFacts
 
+STEP_SECONDS = 0.3  # slow enough to be watched
 SHOWN = 6  # executions of an engine, the newest
 
 

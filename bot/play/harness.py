@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp
 
-from bot.play.engine import PlayEngine, Row, Step, newest
+from bot.play.engine import STEP_SECONDS, PlayEngine, Row, Step, newest
 from bot.play.playground import ConnectionFacts
 from bot.play.sheet import sheet
 from bot.simulators.harness_faults import Faults
@@ -15,7 +15,6 @@ from bot.simulators.harness_nextgen import NextGenSimulator, Token
 from bot.simulators.harness_samples import ORG, PROJECT, firstgen_cleanup, firstgen_shop, nextgen_shop
 from bot.simulators.harness_world import Progress, Run, World
 
-STEP_SECONDS = 0.5
 FOREVER = 10_000  # tries
 WORDS = {Progress.PASSED: "succeeded", Progress.IGNORED: "succeeded", Progress.ERRORED: "failed", Progress.FROZEN: "failed"}
 INPUTS = """pipeline:
@@ -86,9 +85,9 @@ class HarnessNextgenPlay(HarnessPlay):
     kind, connection, title = "harness_nextgen", "platform", "Harness NextGen"
     breaking = ("Shop · NextGen", "Two of three regions fail to deploy, in parallel stages. Harness tells the bot.")
 
-    def __init__(self, base: str, secret: str) -> None:
+    def __init__(self, base: str, secret: str, step_seconds: float = STEP_SECONDS) -> None:
         super().__init__(base, secret)
-        self._world, self._resume = World(step_seconds=STEP_SECONDS), "POST /pipeline/execute/retry/*"
+        self._world, self._resume = World(step_seconds=step_seconds), "POST /pipeline/execute/retry/*"
         self._simulator = NextGenSimulator(world=self._world)
         self._simulator.tokens, self._simulator.public_url = {secret: Token()}, base
         self._calls, self._shop = self._simulator.faults, nextgen_shop(self._simulator)
@@ -124,9 +123,9 @@ class HarnessFirstgenPlay(HarnessPlay):
     kind, connection, title = "harness_firstgen", "legacy", "Harness FirstGen"
     breaking = ("Shop · FirstGen", "The smoke tests at the end of a FirstGen pipeline fail. Harness tells the bot.")
 
-    def __init__(self, base: str, secret: str) -> None:
+    def __init__(self, base: str, secret: str, step_seconds: float = STEP_SECONDS) -> None:
         super().__init__(base, secret)
-        self._world, self._resume = World(step_seconds=STEP_SECONDS), "resumeExecution"
+        self._world, self._resume = World(step_seconds=step_seconds), "resumeExecution"
         self._simulator = FirstGenSimulator(keys=(secret,), world=self._world, calls_per_minute=600)
         self._simulator.public_url = self._ui
         self._calls, self._shop = self._simulator.faults, firstgen_shop(self._simulator)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from starlette.types import ASGIApp
 
-from bot.play.engine import PlayEngine, Row, Step, below, newest
+from bot.play.engine import STEP_SECONDS, PlayEngine, Row, Step, below, newest
 from bot.play.playground import ConnectionFacts
 from bot.play.sheet import sheet
 from bot.simulators.restate import RestateSimulator
@@ -43,11 +43,11 @@ class RestatePlay(PlayEngine):
     kind, connection, title = "restate", "orders", "Restate"
     breaking = ("Checkout · Restate", "A run of Checkout fails at its step deploy and pauses. The bot finds it by asking.")
 
-    def __init__(self, base: str, secret: str) -> None:
+    def __init__(self, base: str, secret: str, step_seconds: float = STEP_SECONDS) -> None:
         super().__init__(base, secret)
         services = [ServiceSpec(name, STEPS) for name in NAMES]
         self._simulator = RestateSimulator(
-            services=services, token=secret, step_seconds=0.25, slow_seconds=1.0, retry_seconds=0.3, max_attempts=2
+            services=services, token=secret, step_seconds=step_seconds, retry_seconds=step_seconds, max_attempts=2
         )
         self._simulator.world.reasons.update(REASONS)
         self._older = self._simulator.deployments[0]

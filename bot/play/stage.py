@@ -9,7 +9,6 @@ import signal
 import sys
 import webbrowser
 from contextlib import AsyncExitStack
-from typing import Any
 
 import httpx
 
@@ -62,13 +61,26 @@ async def run(settings: Settings) -> None:
         base = await _served(stack, site, settings.port)
         url = await stack.enter_async_context(bootstrap.database(settings, owned=True, play=True))
         await schema.migrate(url)
+        performance = asyncio.create_task(_perform(settings, site, base, url))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({performance, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if performance.done():  # nothing but a fault ends it by itself
+            await performance
+        await _end(performance)
+
+
+async def _perform(settings: Settings, site: Site, base: str, url: str) -> None:
+    """All on the open database, until it is cancelled."""
+    async with AsyncExitStack() as stack:
         first = await _set_up(stack, settings, site, base, url)
         sys.stdout.write(WELCOME.format(base=base, data=_where(settings)))
         sys.stdout.flush()
         if settings.play_open:
             await asyncio.to_thread(_open_browser, base)
-        await _fail_once(first, stop)
-        await stop.wait()
+        await first.until_asked()  # only what fails from now on is news to the bot
+        await first.break_something()
+        await asyncio.Event().wait()
 
 
 async def _served(stack: AsyncExitStack, site: Site, port: int) -> str:
@@ -124,10 +136,10 @@ def _slack(playground: Playground) -> SlackSimulator:
 
 def _where(settings: Settings) -> str:
     if settings.database_url is not None:
-        return "What happens here is kept in your own database."
+        return "What happens here is kept in your database."
     if settings.data_is_chosen:
         return f"What happens here is kept in {settings.data}."
-    return "Nothing is kept: all data go when the playground stops."
+    return "Nothing here outlives the playground."
 
 
 def _open_browser(address: str) -> None:
@@ -139,16 +151,6 @@ def _open_browser(address: str) -> None:
         browser.open(address)
 
 
-async def _fail_once(first: RestatePlay, stop: asyncio.Event) -> None:
-    """The first failure; only what fails after the bot has begun to ask is news to it."""
-    asked, stopped = asyncio.create_task(first.until_asked()), asyncio.create_task(stop.wait())
-    await asyncio.wait({asked, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    await _end(asked, stopped)
-    if not stop.is_set():
-        await first.break_something()
-
-
-async def _end(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

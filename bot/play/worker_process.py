@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-PAUSE = 3.0  # long enough to see that nobody works
-DRAIN = 6.0  # seconds to end what runs, when all of it ends
 PROGRAM = (sys.executable, "-P", "-m", "bot.play.worker")  # -P: a folder called bot in the current one is not ours
 
 
@@ -20,7 +18,8 @@ class WorkerProcess:
 
     told: str
     program: Sequence[str] = PROGRAM
-    pause: float = PAUSE
+    pause: float = 3.0  # before it is started anew: long enough to see that nobody works
+    drain: float = 6.0  # to end what runs, when all of it ends
     restarts: int = 0
     since: datetime | None = None
     _child: asyncio.subprocess.Process | None = None
@@ -77,7 +76,7 @@ class WorkerProcess:
             return
         child.send_signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(DRAIN):
+            async with asyncio.timeout(self.drain):
                 await child.wait()
         except TimeoutError:
             child.kill()
