@@ -107,7 +107,7 @@ def _error(incident: Incident) -> str:
 def _remarks(shown: Card) -> list[str]:
     incident, seen = shown.incident, shown.incident.seen
     if _is_over(incident):
-        return [incident.closed_because] if incident.closed_because else []
+        return [f"Ended: {incident.closed_because}"] if incident.closed_because else []
     remarks = list(seen.notes[:5]) if seen else []
     if incident.trouble:
         remarks.append(f"⚠️ {incident.trouble}")
