@@ -3,6 +3,7 @@
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,8 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=program, args=FLAGS)
 
 
-@pytest.fixture
-def process() -> Iterator[PlayProcess]:
+@contextmanager
+def started() -> Iterator[PlayProcess]:
     with tempfile.TemporaryDirectory(prefix="resumebot-journey-") as folder:
         Path(folder).chmod(0o711)
         running = PlayProcess(Path(folder))
@@ -54,14 +55,8 @@ def process() -> Iterator[PlayProcess]:
 
 @pytest.fixture(scope="module")
 def playground(browser: Browser) -> Iterator[PlayProcess]:
-    with tempfile.TemporaryDirectory(prefix="resumebot-journey-") as folder:
-        Path(folder).chmod(0o711)
-        running = PlayProcess(Path(folder))
-        try:
-            running.until_ready()
-            yield running
-        finally:
-            running.bury()
+    with started() as running:
+        yield running
 
 
 @pytest.fixture
@@ -198,23 +193,25 @@ def test_a_link_to_an_execution_shows_how_it_stands(page: PlayPage) -> None:
     expect(opened.value.locator("article.asked")).to_contain_text("paused")
 
 
-def test_ctrl_c_leaves_no_process_and_no_file(process: PlayProcess) -> None:
-    until(lambda: process.worker is not None, "worker")
-    worker = process.worker
+def test_a_killed_playground_takes_its_worker_along() -> None:
+    with started() as process:
+        until(lambda: process.worker is not None, "worker")
+        worker = process.worker
+        assert worker is not None
 
-    status = process.end(signal.SIGINT)
+        process.end(signal.SIGKILL)
 
-    assert (status, process.words.count("\n") < 10) == (0, True), process.words
+        until(lambda: not is_alive(worker), "end of the worker", limit=5)
+
+
+def test_ctrl_c_leaves_no_process_and_no_file(page: PlayPage, playground: PlayProcess) -> None:
+    worker = playground.worker
     assert worker is not None
+
+    status = playground.end(signal.SIGINT)
+
+    assert status == 0
     assert not is_alive(worker)
-    assert list(process.temporary.iterdir()) == []
-
-
-def test_a_killed_playground_takes_its_worker_along(process: PlayProcess) -> None:
-    until(lambda: process.worker is not None, "worker")
-    worker = process.worker
-    assert worker is not None
-
-    process.end(signal.SIGKILL)
-
-    until(lambda: not is_alive(worker), "end of the worker", limit=5)
+    assert list(playground.temporary.iterdir()) == []
+    expect(page.page.locator("#stopped")).to_contain_text("The playground stopped")
+    page.troubles.clear()  # a page whose server is gone says so
