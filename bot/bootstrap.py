@@ -302,16 +302,12 @@ def web_app(settings: Settings, parts: Parts) -> ASGIApp:
     slack = SlackApp(Listeners(parts.core, parts.forms, parts.identity.bot_user), parts.chat, parts.client, identity)
     secrets = {each.name: [secret.get_secret_value() for secret in each.hook_secrets] for each in settings.connections}
 
-    async def ready() -> None:
-        async with asyncio.timeout(2):
-            await schema.check(parts.store.engine)
-
     return web_process.build(
         web_process.WebParts(
             bolt=slack.bolt,
             signing_secrets=tuple(secret.get_secret_value() for secret in settings.slack_signing_secrets),
             hooks=Hooks(parts.core, secrets),
-            ready=ready,
+            ready=lambda: schema.check(parts.store.engine),
             metrics=lambda: metrics.exposition(parts.store.engine, parts.core.now()),
             metrics_token=settings.metrics_token.get_secret_value() if settings.metrics_token else None,
         )

@@ -6,8 +6,10 @@ POST /slack/events ─▶ gate ─▶ Bolt        POST /hooks/<connection>      
 import hmac
 import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
 from slack_bolt.async_app import AsyncApp
@@ -17,9 +19,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, request_response
 
 from bot.ingest.webhook import Hooks
+from bot.patience import Patience
 from bot.slack.gate import Gate
 
 log = logging.getLogger(__name__)
+HOOK_SECONDS = 10.0  # engines wait as long or longer, and send again what was refused
+LOOK_SECONDS = 2.0  # for health and figures
 
 
 @dataclass(frozen=True)
@@ -29,42 +34,56 @@ class WebParts:
     bolt: AsyncApp
     signing_secrets: tuple[str, ...]
     hooks: Hooks
-    ready: Callable[[], Awaitable[None]]
-    metrics: Callable[[], Awaitable[str]]
+    ready: Callable[[], Coroutine[Any, Any, None]]
+    metrics: Callable[[], Coroutine[Any, Any, str]]
     metrics_token: str | None = None
 
 
 def build(parts: WebParts) -> Starlette:
     """The app."""
-    slack = Gate(request_response(_slack(parts.bolt)), parts.signing_secrets)
+    answer_in_time = partial(_in_time, Patience())
 
-    async def hook(request: Request) -> Response:
+    async def take(request: Request) -> Response:
         headers = {name.lower(): value for name, value in request.headers.items()}
         answered = await parts.hooks.take(request.path_params["connection"], headers, request.stream())
         return PlainTextResponse(f"{answered.words}\n", answered.status)
 
-    async def ready(_: Request) -> Response:
-        try:
-            await parts.ready()
-        except Exception as fault:  # noqa: BLE001 — a border: whatever is wrong, the answer is "not ready"
-            log.warning("not ready", extra={"fault": type(fault).__name__})
-            return PlainTextResponse("not ready\n", 503)
+    async def look() -> Response:
+        await parts.ready()
         return PlainTextResponse("ready\n")
+
+    async def count() -> Response:
+        return PlainTextResponse(await parts.metrics(), media_type="text/plain; version=0.0.4")
+
+    async def hook(request: Request) -> Response:
+        return await answer_in_time(HOOK_SECONDS, take(request), "not kept: send it again")
+
+    async def ready(_: Request) -> Response:
+        return await answer_in_time(LOOK_SECONDS, look(), "not ready")
 
     async def metrics(request: Request) -> Response:
         if not _may_see_metrics(request, parts.metrics_token):
             return PlainTextResponse("unauthorized\n", 401)
-        return PlainTextResponse(await parts.metrics(), media_type="text/plain; version=0.0.4")
+        return await answer_in_time(LOOK_SECONDS, count(), "no figures at the moment")
 
     return Starlette(
         routes=[
-            Route("/slack/events", slack),
+            Route("/slack/events", Gate(request_response(_slack(parts.bolt)), parts.signing_secrets)),
             Route("/hooks/{connection}", hook, methods=["POST"]),
             Route("/healthz", _alive, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
         ]
     )
+
+
+async def _in_time(patience: Patience, seconds: float, work: Coroutine[Any, Any, Response], otherwise: str) -> Response:
+    """What the work answers; 503 with these words when it is late or fails."""
+    try:
+        return await patience.within(seconds, work)
+    except Exception as fault:  # noqa: BLE001 — a border: whatever it is, who asks is to ask again
+        log.warning(otherwise, extra={"fault": type(fault).__name__})
+        return PlainTextResponse(f"{otherwise}\n", 503)
 
 
 def _slack(bolt: AsyncApp) -> Callable[[Request], Awaitable[Response]]:

@@ -20,7 +20,6 @@ from bot.service.incidents import reject_notice, report_failure
 LIMIT = 4_000_000  # bytes taken
 KEPT = 64_000  # bytes kept of what cannot be read
 DEPTH = 64
-COMPRESSED = frozenset({"gzip", "deflate", "br", "zstd", "compress"})
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Hooks:
         """Answer one hook; a 202 follows the commit."""
         if not self._is_allowed(connection, headers):
             return UNKNOWN
-        if headers.get("content-encoding", "identity").strip().lower() in COMPRESSED:
+        if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
             return Answered(415, "send it uncompressed")
         content = await _content_of(body)
         if content is None:
@@ -55,7 +54,8 @@ class Hooks:
         return await self._report(connection, headers, content)
 
     def _is_allowed(self, connection: str, headers: Mapping[str, str]) -> bool:
-        given = headers.get("x-resumebot-secret") or headers.get("authorization", "").removeprefix("Bearer ")
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given = headers.get("x-resumebot-secret") or (token if scheme.lower() == "bearer" else "")
         secrets = self._secrets.get(connection, ())
         # an unknown name is compared too, so that the time taken does not tell which names there are
         fits = [hmac.compare_digest(given.encode("utf-8", "replace"), secret.encode()) for secret in secrets or ("\0",)]

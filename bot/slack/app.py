@@ -19,6 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.domain.errors import ChatError, Refusal
 from bot.domain.messages import Answer, Tone, Word
+from bot.patience import Patience
 from bot.slack.api import answer_of
 from bot.slack.chat import SlackChat
 from bot.slack.listeners import Listener, Listeners, Reply
@@ -42,7 +43,7 @@ class SlackApp:
 
     def __init__(self, listeners: Listeners, chat: SlackChat, opener: AsyncWebClient, identity: AuthorizeResult) -> None:
         self._chat, self._opener = chat, opener
-        self._background: set[asyncio.Future[Any]] = set()
+        self._patience = Patience()
 
         async def authorize(**_: Any) -> AuthorizeResult:
             return identity  # Bolt's own would ask Slack inside the first request
@@ -71,7 +72,7 @@ class SlackApp:
         async def guarded(ack: AsyncAck, body: dict[str, Any]) -> None:
             begun = time.monotonic()
             try:
-                reply = await self._in_time(listener(body))
+                reply = await self._patience.within(DEADLINE, listener(body))
             except Refusal as refusal:
                 await ack(**self._words(body, str(refusal)))
                 return
@@ -85,26 +86,6 @@ class SlackApp:
             await _answer(ack, reply)
 
         return guarded
-
-    async def _in_time(self, work: Awaitable[Reply]) -> Reply:
-        """The work's result within the deadline; what is late is left to itself, since even its end may hang."""
-        task = asyncio.ensure_future(work)
-        done, _ = await asyncio.wait({task}, timeout=DEADLINE)
-        if not done:
-            task.cancel()
-            self._keep(task)
-            raise TimeoutError
-        return task.result()
-
-    def _keep(self, task: "asyncio.Future[Any]") -> None:
-        self._background.add(task)
-
-        def ended(finished: "asyncio.Future[Any]") -> None:
-            self._background.discard(finished)
-            if not finished.cancelled():
-                finished.exception()
-
-        task.add_done_callback(ended)
 
     async def _open(self, reply: Reply, left: float) -> bool:
         """Whether Slack has opened the form, as far as it says in time."""
@@ -138,7 +119,7 @@ class SlackApp:
                 async with asyncio.timeout(LAST_WORD):
                     await self._chat.answer(response_url, Answer(words, Tone.TROUBLE))
 
-        self._keep(asyncio.create_task(post()))
+        self._patience.start(post())
 
     async def _last_resort(self, error: Exception, body: Mapping[str, Any]) -> BoltResponse:
         """What nobody listens for, and what Bolt itself stumbles over: 200, a log line, a private word where one is shown."""

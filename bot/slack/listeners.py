@@ -1,6 +1,6 @@
 """What Slack delivers: parse, call one service function, say what to answer; nothing else."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -228,7 +228,7 @@ class Listeners:
         return Reply()
 
 
-Listener = Callable[[Mapping[str, Any]], Awaitable[Reply]]
+Listener = Callable[[Mapping[str, Any]], Coroutine[Any, Any, Reply]]
 
 
 def _person(core: Core, caller: Caller) -> Person:
