@@ -13,11 +13,13 @@ from typing import Any
 
 from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
 from slack_bolt.async_app import AsyncApp
+from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, request_response
 
+from bot.domain.errors import ConfigError
 from bot.ingest.webhook import Hooks
 from bot.patience import Patience
 from bot.slack.gate import Gate
@@ -82,7 +84,8 @@ async def _in_time(patience: Patience, seconds: float, work: Coroutine[Any, Any,
     try:
         return await patience.within(seconds, work)
     except Exception as fault:  # noqa: BLE001 — a border: whatever it is, who asks is to ask again
-        log.warning(otherwise, extra={"fault": type(fault).__name__})
+        is_outage = isinstance(fault, TimeoutError | DBAPIError | ConfigError)
+        log.warning(otherwise, extra={"fault": type(fault).__name__}, exc_info=None if is_outage else fault)
         return PlainTextResponse(f"{otherwise}\n", 503)
 
 

@@ -26,11 +26,11 @@ GAUGES = {
     ),
 }
 LABELLED = {
-    "resumebot_requests": ("Requests by state.", "state", "SELECT state, count(*) FROM requests GROUP BY state"),
+    "resumebot_requests": ("Requests by state.", ("state",), "SELECT state, count(*) FROM requests GROUP BY 1 ORDER BY 1"),
     "resumebot_jobs": (
         "Jobs by queue and status.",
-        "queue",
-        "SELECT queue_name || ' ' || status::text, count(*) FROM jobs.procrastinate_jobs GROUP BY 1",
+        ("queue", "status"),
+        "SELECT queue_name, status::text, count(*) FROM jobs.procrastinate_jobs GROUP BY 1, 2 ORDER BY 1, 2",
     ),
 }
 
@@ -42,9 +42,11 @@ async def exposition(engine: AsyncEngine, now: datetime) -> str:
         for name, (help_text, sql) in GAUGES.items():
             lines += _head(name, help_text)
             lines.append(f"{name} {(await connection.execute(text(sql))).scalar_one()}")
-        for name, (help_text, label, sql) in LABELLED.items():
+        for name, (help_text, labels, sql) in LABELLED.items():
             lines += _head(name, help_text)
-            lines += [f'{name}{{{label}="{_quoted(value)}"}} {count}' for value, count in await connection.execute(text(sql))]
+            for *values, count in await connection.execute(text(sql)):
+                pairs = [f'{label}="{_quoted(value)}"' for label, value in zip(labels, values, strict=True)]
+                lines.append(f"{name}{{{','.join(pairs)}}} {count}")
         lines += await _silence(connection, now)
     return "\n".join(lines) + "\n"
 
