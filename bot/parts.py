@@ -24,7 +24,7 @@ from bot.domain.setup import Setup, Timings
 from bot.engines import engine_class
 from bot.ingest.poll import poll
 from bot.jobs import Group, Periodic, Work, enqueuing_app, rescue, tick_for
-from bot.service import carry_out, incidents, people, requests, watch
+from bot.service import carry_out, incidents, people, presses, requests, watch
 from bot.service.commands import Commands
 from bot.service.core import Core, Life
 from bot.service.delivery import Delivery
@@ -151,7 +151,7 @@ def groups_of(parts: Parts, conninfo: str) -> list[Group]:
         "wake": parts.outbox.wake,
         "read_group": partial(people.refresh_group, core),
         "read_people": partial(people.refresh_all, core),
-        "delete_orphan": parts.core.chat.delete,
+        "delete_orphan": partial(presses.delete_orphan, core),
     }
     timer: dict[str, Work] = {
         "expire": partial(requests.expire, core),

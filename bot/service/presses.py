@@ -19,7 +19,7 @@ from bot.service import people
 from bot.service.acts import ACTS, Act, Done
 from bot.service.core import Core
 from bot.service.requests import NotRead, WantsReason
-from bot.service.unit import LOOKUP_QUEUE, Job, Lookup, Place, Unit
+from bot.service.unit import LOOKUP_QUEUE, SLACK_QUEUE, Job, Lookup, Place, Unit
 
 log = logging.getLogger(__name__)
 ANSWER_LIFE = timedelta(minutes=25)
@@ -140,8 +140,19 @@ async def _refuse_orphan(unit: Unit, pressed: Press) -> None:
     if await unit.messages.at(place.channel, pressed.message_ts):
         return
     if await unit.messages.is_orphan(label, place.channel, pressed.message_ts):
-        await unit.enqueue(Job("delete_orphan", "slack", {"channel": place.channel, "ts": pressed.message_ts}))
+        orphan = {"channel": place.channel, "ts": pressed.message_ts, "subject": label}
+        await unit.enqueue(Job("delete_orphan", SLACK_QUEUE, orphan))
         raise Refusal("orphan", f"Nothing was done: that message about {label} was left over from a fault. Use the other one.")
+
+
+async def delete_orphan(core: Core, channel: str, ts: str, subject: str) -> None:
+    """Take a left-over message away, unless it is the live one by now: a worker may have been slow to save its place."""
+    async with core.store.unit() as unit:
+        if await unit.messages.at(channel, ts):
+            return
+    await core.chat.delete(channel, ts)
+    async with core.store.unit() as unit:
+        await unit.messages.renew(subject)
 
 
 async def _look_up_first(unit: Unit, pressed: Press, now: datetime) -> Outcome:

@@ -215,6 +215,10 @@ class MessageRows:
         ).one_or_none()
         return message_from(row) if row else None
 
+    async def renew(self, subject: str) -> None:
+        """Show all that stands in channels about the subject anew: what turns out to be gone is posted again."""
+        await self._bump((messages.c.subject == subject) & messages.c.user_id.is_(None))
+
     async def is_orphan(self, subject: str, channel: str, ts: str) -> bool:
         """Whether a message of the subject stands there that the rows do not know, with nothing of it on its way."""
         rows = await self._connection.execute(
