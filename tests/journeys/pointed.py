@@ -121,11 +121,13 @@ class PointedChat(SlackChat):
     async def post(self, channel: str, shown: Shown, thread_ts: str | None = None) -> str:
         """Post, unless the process ends before."""
         surface, execution = _named(shown)
-        self._points.reach(f"before_{surface}", execution)
-        ts = await super().post(channel, shown, thread_ts)
-        self._points.reach(f"after_{surface}", execution)
-        self._points.leave(execution)
-        return ts
+        try:
+            self._points.reach(f"before_{surface}", execution)
+            ts = await super().post(channel, shown, thread_ts)
+            self._points.reach(f"after_{surface}", execution)
+            return ts
+        finally:
+            self._points.leave(execution)
 
 
 def _named(shown: Shown) -> tuple[str, str]:

@@ -125,7 +125,8 @@ async def test_the_checker_finds_the_bug(stand: Stand, bug: str) -> None:
     assert complaint in " / ".join(await stand.complaints(run, limit=0))
 
 
-@pytest.mark.parametrize("course", dict.fromkeys(course for course, _ in COURSES.values()))
+# the other courses run without a bug in the matrix of fail points and in the main journey
+@pytest.mark.parametrize("course", [loses_the_answer, two_press_while_nobody_works])
 async def test_the_checker_has_nothing_to_say_where_no_bug_is_planted(stand: Stand, course: Course) -> None:
     run = await course(stand, "none")
 
