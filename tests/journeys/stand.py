@@ -256,5 +256,7 @@ def _address(data: Path) -> str:
 def _folder(base: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="resumebot-journey-", dir=base))
     folder.chmod(0o711)  # as root the database is another account
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
