@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -189,6 +190,7 @@ async def _ask_slack(client: AsyncWebClient, *, patient: bool) -> Identity | Non
 async def run(settings: Settings) -> None:
     """Web and workers in one process, on the embedded database without DATABASE_URL."""
     settings.demand_slack()
+    demand_port(settings)
     async with database(settings, owned=True) as url:
         if settings.database_url is None:
             await schema.migrate(url)
@@ -215,6 +217,19 @@ async def _run_on_given(settings: Settings, *, has_web: bool, has_workers: bool)
     url = settings.database_url.get_secret_value()
     async with prepared(settings, url) as parts:
         await serve(settings, parts, url, has_web=has_web, has_workers=has_workers)
+
+
+def demand_port(settings: Settings) -> None:
+    """Raises ConfigError, before anything is started, when somebody else listens where we are to serve."""
+    if settings.port == 0:
+        return
+    with contextlib.closing(socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            raise ConfigError(f"Cannot listen on {where} ({error.strerror}): set PORT to a free one, or HOST.") from None
 
 
 @contextlib.asynccontextmanager

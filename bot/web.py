@@ -83,7 +83,7 @@ async def _in_time(patience: Patience, seconds: float, work: Coroutine[Any, Any,
     """What the work answers; 503 with these words when it is late or fails."""
     try:
         return await patience.within(seconds, work)
-    except Exception as fault:  # noqa: BLE001 — a border: whatever it is, who asks is to ask again
+    except Exception as fault:
         is_outage = isinstance(fault, TimeoutError | DBAPIError | ConfigError)
         log.warning(otherwise, extra={"fault": type(fault).__name__}, exc_info=None if is_outage else fault)
         return PlainTextResponse(f"{otherwise}\n", 503)
