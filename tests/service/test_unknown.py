@@ -272,6 +272,7 @@ async def test_a_job_that_a_dead_worker_left_does_not_send_a_second_call(world: 
 
 async def test_a_frozen_worker_that_wakes_too_late_sends_nothing(proving: World) -> None:
     request, sending, held = await resuming(proving)
+    proving.core._calling.clear()  # whoever goes on is another process: it does not wait for the frozen one's call
     await proving.live(30)
     assert (await proving.again(request)).state is S.UNKNOWN
     await proving.live(90)
