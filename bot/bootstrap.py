@@ -51,7 +51,7 @@ from bot.slack.listeners import Listeners
 from bot.store import metrics, schema
 from bot.store.embedded import DataFolderUnchosen, Embedded, open_database
 from bot.store.tables import workspaces
-from bot.store.unit_of_work import open_engine
+from bot.store.unit_of_work import UNLIMITED, open_engine
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ async def _keep_alive(server: Embedded) -> None:
 async def open_readable(settings: Settings) -> AsyncIterator[AsyncEngine]:
     """The database for a command that reads, whether or not a bot runs on it."""
     async with database(settings, owned=False) as url:
-        engine = open_engine(url, pool_size=2)
+        engine = open_engine(url, pool_size=2, limits=UNLIMITED)
         try:
             await schema.check(engine)
             yield engine

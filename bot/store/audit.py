@@ -5,12 +5,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import Text, bindparam, column, func, insert, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.audit import AuditEntry
 from bot.domain.text import clean
+from bot.store.prepared import Prepared, driver_of
 from bot.store.tables import audit_entries
+
+_entries = func.unnest(bindparam("entries", type_=ARRAY(Text)))
+_numbered = _entries.table_valued(column("entry", Text), with_ordinality="number", name="written").render_derived()
+APPEND = Prepared(insert(audit_entries).from_select(["entry"], select(_numbered.c.entry).order_by(_numbered.c.number)))
 
 
 def canonical(entry: AuditEntry) -> str:
@@ -47,5 +53,4 @@ def _cleaned(value: Any) -> Any:
 async def write(connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
     """Append the entries in their order, as one statement: its trigger takes the lock that sealing needs."""
     if entries:
-        rows = [{"entry": canonical(entry)} for entry in entries]
-        await connection.execute(insert(audit_entries).values(rows))
+        await APPEND.count(driver_of(connection), entries=[canonical(entry) for entry in entries])

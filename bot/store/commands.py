@@ -3,12 +3,19 @@
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.service.unit import ConnectionHealth, Lookup, Place
+from bot.store.prepared import Prepared, driver_of
 from bot.store.tables import connections, lookups
+
+ADD = Prepared(
+    insert(lookups)
+    .values({column.name: bindparam(column.name) for column in lookups.c if column.name not in {"id", "answered_at"}})
+    .returning(lookups)
+)
 
 
 class CommandRows:
@@ -19,7 +26,8 @@ class CommandRows:
 
     async def add(self, place: Place, verb: str, argument: str, stage: str, *, now: datetime, expires_at: datetime) -> Lookup:
         """Store a command that waits; its response_url is wiped with the answer."""
-        statement = insert(lookups).values(
+        row = await ADD.first(
+            driver_of(self._connection),
             workspace=place.workspace,
             channel=place.channel or "",
             user_id=place.user,
@@ -31,7 +39,6 @@ class CommandRows:
             at=now,
             expires_at=expires_at,
         )
-        row = (await self._connection.execute(statement.returning(lookups))).one()
         return _lookup_from(row)
 
     async def lock(self, lookup_id: int) -> Lookup | None:

@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, text, update
+from sqlalchemy import Row, bindparam, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.incident import Incident, IncidentState
 from bot.store.codec import EXECUTION, dump
+from bot.store.prepared import Driver, Prepared, driver_of
 from bot.store.tables import incident_executions, incidents, messages, requests
 
 HOLD = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
@@ -38,55 +39,68 @@ def _values(incident: Incident) -> dict[str, Any]:
     }
 
 
+LOCK = Prepared(select(*COLUMNS).where(incidents.c.id == bindparam("wanted")).with_for_update())
+BY_EXECUTION = Prepared(
+    select(incident_executions.c.incident_id).where(
+        incident_executions.c.connection == bindparam("on"), incident_executions.c.execution_id == bindparam("execution")
+    )
+)
+BY_ROOT = Prepared(
+    select(incidents.c.id)
+    .where(incidents.c.connection == bindparam("on"), incidents.c.root == bindparam("chain"))
+    .order_by(incidents.c.id)
+    .limit(1)
+)
+_KEPT = [column for column in COLUMNS if column.name not in {"id", "version"}]
+ADD = Prepared(insert(incidents).values({column.name: bindparam(column.name) for column in _KEPT}).returning(incidents.c.id))
+SAVE = Prepared(
+    update(incidents)
+    .where(incidents.c.id == bindparam("of"), incidents.c.version == bindparam("was"))
+    .values({**{column.name: bindparam(column.name) for column in _KEPT}, "version": incidents.c.version + 1})
+)
+LINK = Prepared(
+    upsert(incident_executions)
+    .values({column.name: bindparam(column.name) for column in incident_executions.c})
+    .on_conflict_do_nothing()
+)
+READ_AGAIN = Prepared(update(incidents).where(incidents.c.id == bindparam("of")).values(read_next_at=bindparam("at")))
+
+
 class IncidentRows:
     """The unit's incidents; every load takes the row's lock."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
+    @property
+    def _driver(self) -> Driver:
+        return driver_of(self._connection)
+
     async def lock(self, incident_id: int) -> Incident | None:
         """The incident, locked until the unit ends."""
-        statement = select(*COLUMNS).where(incidents.c.id == incident_id).with_for_update()
-        row = (await self._connection.execute(statement)).one_or_none()
+        row = await LOCK.first(self._driver, wanted=incident_id)
         return incident_from(row) if row else None
 
     async def lock_by_execution(self, connection: str, execution_id: str) -> Incident | None:
         """The incident an execution leads to, locked; where there is none, nobody else opens one until the unit ends."""
         await self._connection.execute(HOLD, {"key": f"{connection}:{execution_id}"})
-        found = await self._connection.execute(
-            select(incident_executions.c.incident_id).where(
-                incident_executions.c.connection == connection, incident_executions.c.execution_id == execution_id
-            )
-        )
-        incident_id = found.scalar_one_or_none()
-        return await self.lock(incident_id) if incident_id else None
+        found = await BY_EXECUTION.first(self._driver, on=connection, execution=execution_id)
+        return await self.lock(found.incident_id) if found else None
 
     async def lock_by_root(self, connection: str, root: str) -> Incident | None:
         """The oldest incident of a chain, locked."""
-        found = await self._connection.execute(
-            select(incidents.c.id)
-            .where(incidents.c.connection == connection, incidents.c.root == root)
-            .order_by(incidents.c.id)
-            .limit(1)
-        )
-        incident_id = found.scalar_one_or_none()
-        return await self.lock(incident_id) if incident_id else None
+        found = await BY_ROOT.first(self._driver, on=connection, chain=root)
+        return await self.lock(found.id) if found else None
 
     async def add(self, incident: Incident) -> Incident:
         """Store a new incident and link its execution; with its id."""
-        made = await self._connection.execute(insert(incidents).values(_values(incident)).returning(incidents.c.id))
-        stored = replace(incident, id=made.scalar_one())
+        stored = replace(incident, id=(await ADD.first(self._driver, **_values(incident))).id)
         await self.link(stored, [stored.execution_id])
         return stored
 
     async def save(self, before: Incident, after: Incident) -> Incident:
         """Store a change; raises StaleWrite when the row is not the one that was loaded."""
-        statement = (
-            update(incidents)
-            .where(incidents.c.id == before.id, incidents.c.version == before.version)
-            .values(_values(after) | {"version": before.version + 1})
-        )
-        if (await self._connection.execute(statement)).rowcount != 1:
+        if await SAVE.count(self._driver, **_values(after), of=before.id, was=before.version) != 1:
             raise StaleWrite(before.label)
         if after.execution_id != before.execution_id:
             await self.link(after, [after.execution_id])
@@ -94,17 +108,14 @@ class IncidentRows:
 
     async def link(self, incident: Incident, executions: Iterable[str]) -> None:
         """Make executions lead to the incident, unless they lead to one already."""
-        rows = [
-            {"connection": incident.connection, "execution_id": execution, "incident_id": incident.id}
-            for execution in dict.fromkeys(executions)
-            if execution
-        ]
-        if rows:
-            await self._connection.execute(upsert(incident_executions).values(rows).on_conflict_do_nothing())
+        for execution in dict.fromkeys(executions):
+            if execution:
+                values = {"connection": incident.connection, "execution_id": execution, "incident_id": incident.id}
+                await LINK.count(self._driver, **values)
 
     async def read_again_at(self, incident_id: int, at: datetime | None) -> None:
         """When the engine is to be asked about it by itself; None = not."""
-        await self._connection.execute(update(incidents).where(incidents.c.id == incident_id).values(read_next_at=at))
+        await READ_AGAIN.count(self._driver, of=incident_id, at=at)
 
     async def absorb(self, into: Incident, other: Incident) -> None:
         """Lead the executions and requests of another incident of the same chain to this one."""

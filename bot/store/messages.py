@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, null, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, null, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,6 +12,7 @@ from bot.domain.messages import Modal, Shown
 from bot.service.unit import SLACK_QUEUE, Job, Message, Place, Rank
 from bot.store.codec import dump_private, load_private
 from bot.store.jobs import JobRows
+from bot.store.prepared import Prepared, driver_of
 from bot.store.tables import messages
 
 parents = messages.alias("parents")
@@ -57,11 +58,48 @@ def message_from(row: Row[Any]) -> Message:
     )
 
 
+_made = upsert(messages).values(
+    {
+        **{
+            name: bindparam(name)
+            for name in ("workspace", "subject", "surface", "rank", "lane", "channel", "not_before", "created_at")
+        },
+        "parent_id": select(parents.c.id)
+        .where(parents.c.subject == bindparam("parent"), or_(*[parents.c.surface == name for name in PARENT_SURFACES]))
+        .scalar_subquery(),
+    }
+)
+_PARENTS_STORM = text(
+    "(SELECT parents.folded_into FROM messages AS parents WHERE parents.id = messages.parent_id) AS parents_storm"
+)
+WANT = Prepared(
+    _made.on_conflict_do_update(
+        index_elements=["subject", "surface"],
+        set_={"wanted": messages.c.wanted + 1, "not_before": _made.excluded.not_before, "tries": 0, "dead_at": null()},
+    ).returning(messages.c.folded_into, _PARENTS_STORM)
+)
+CHANGE = Prepared(
+    update(messages)
+    .where(messages.c.subject == bindparam("of"), messages.c.surface == bindparam("shown_as"))
+    .values(wanted=messages.c.wanted + 1, not_before=None, tries=0, dead_at=None)
+    .returning(messages.c.lane, messages.c.folded_into)
+)
+_TOLD = ("subject", "surface", "lane", "workspace", "channel", "user_id", "response_url", "view_id", "payload", "expires_at")
+TELL = Prepared(
+    upsert(messages)
+    .values({name: bindparam(name) for name in (*_TOLD, "rank", "created_at")})
+    .on_conflict_do_nothing()
+    .returning(messages.c.id)
+)
+AT = Prepared(select_messages().where(messages.c.channel == bindparam("channel"), messages.c.ts == bindparam("ts")))
+
+
 class MessageRows:
     """The unit's messages."""
 
     def __init__(self, connection: AsyncConnection, jobs: JobRows, now: datetime) -> None:
         self._connection, self._jobs, self._now = connection, jobs, now
+        self._changed: set[tuple[str, str]] = set()  # in this unit: one more version shows all of its changes
 
     async def want(
         self,
@@ -75,44 +113,40 @@ class MessageRows:
         not_before: datetime | None = None,
     ) -> None:
         """One message of this subject and surface is to stand in the channel, showing its state at the time of sending."""
-        row = {
-            "workspace": workspace,
-            "subject": subject,
-            "surface": surface,
-            "rank": rank,
-            "lane": channel_lane(workspace, channel),
-            "channel": channel,
-            "not_before": not_before,
-            "created_at": self._now,
-            "parent_id": await self._parent(parent) if parent else None,
-        }
-        statement = upsert(messages).values(row)
-        statement = statement.on_conflict_do_update(
-            index_elements=["subject", "surface"],
-            set_={"wanted": messages.c.wanted + 1, "not_before": not_before, "tries": 0, "dead_at": null()},
+        lane = channel_lane(workspace, channel)
+        row = await WANT.first(
+            driver_of(self._connection),
+            workspace=workspace,
+            subject=subject,
+            surface=surface,
+            rank=int(rank),
+            lane=lane,
+            channel=channel,
+            not_before=not_before,
+            created_at=self._now,
+            parent=parent,
         )
-        storm = (await self._connection.execute(statement.returning(messages.c.folded_into))).scalar_one()
-        if storm:
-            await self._change_storm(storm)
+        self._changed.add((subject, surface))
+        if parent and row.parents_storm:
+            await self.unfold(parent)
+        if row.folded_into:
+            await self._change_storm(row.folded_into)
         if not_before:
-            wake = Job("wake", SLACK_QUEUE, {"lane": row["lane"]}, at=not_before)  # type: ignore[dict-item]  # a str
-            await self._jobs.enqueue(wake)
+            await self._jobs.enqueue(Job("wake", SLACK_QUEUE, {"lane": lane}, at=not_before))
         else:
-            await self.deliver(str(row["lane"]))
-
-    async def _parent(self, subject: str) -> int | None:
-        await self.unfold(subject)
-        found = await self._connection.execute(
-            select(messages.c.id).where(messages.c.subject == subject, messages.c.surface.in_(PARENT_SURFACES))
-        )
-        return found.scalar_one_or_none()
+            await self.deliver(lane)
 
     async def change(self, subject: str, surface: str) -> bool:
         """What the message shows has changed; False when there is none. A folded one changes its storm's line.
 
         A dead letter gets another try: the new version may do, or the channel take it by now.
         """
-        return bool(await self._bump((messages.c.subject == subject) & (messages.c.surface == surface)))
+        if (subject, surface) in self._changed:
+            return True
+        rows = await CHANGE.rows(driver_of(self._connection), of=subject, shown_as=surface)
+        await self._deliver_changed(rows)
+        self._changed |= {(subject, surface) for _ in rows}
+        return bool(rows)
 
     async def unfold(self, subject: str) -> bool:
         """Give an incident that is a line of a storm its own card; False when it was none."""
@@ -134,11 +168,14 @@ class MessageRows:
             .returning(messages.c.lane, messages.c.folded_into)
         )
         rows = (await self._connection.execute(statement)).all()
+        await self._deliver_changed(rows)
+        return rows
+
+    async def _deliver_changed(self, rows: Sequence[Any]) -> None:
         for lane in dict.fromkeys(row.lane for row in rows):
             await self.deliver(lane)
         for storm in dict.fromkeys(row.folded_into for row in rows if row.folded_into):
             await self._change_storm(storm)
-        return rows
 
     async def _change_storm(self, storm: int) -> None:
         """A line of a storm has changed: many do so at once, so they wait a little for each other."""
@@ -183,9 +220,7 @@ class MessageRows:
         )
 
     async def _private(self, **values: Any) -> None:
-        statement = upsert(messages).values(rank=Rank.RESULT, created_at=self._now, **values)
-        added = await self._connection.execute(statement.on_conflict_do_nothing().returning(messages.c.id))
-        if added.first():
+        if await TELL.first(driver_of(self._connection), **values, rank=int(Rank.RESULT), created_at=self._now):
             await self.deliver(values["lane"])
 
     async def want_home(self, workspace: str, user: str) -> None:
@@ -210,9 +245,7 @@ class MessageRows:
 
     async def at(self, channel: str, ts: str) -> Message | None:
         """The message that stands there, if it is one of ours."""
-        row = (
-            await self._connection.execute(select_messages().where(messages.c.channel == channel, messages.c.ts == ts))
-        ).one_or_none()
+        row = await AT.first(driver_of(self._connection), channel=channel, ts=ts)
         return message_from(row) if row else None
 
     async def renew(self, subject: str) -> None:

@@ -110,7 +110,9 @@ class SqlOutbox:
         async with self._engine.begin() as connection:
             known = await connection.execute(EARLIER_WAKE, {"lane": lane, "at": at + timedelta(milliseconds=50)})
             if not known.first():
-                await JobRows(connection, self._store.app).enqueue(Job("wake", SLACK_QUEUE, {"lane": lane}, at=at))
+                jobs = JobRows(connection, self._store.app)
+                await jobs.enqueue(Job("wake", SLACK_QUEUE, {"lane": lane}, at=at))
+                await jobs.write()
 
     async def wake(self, lane: str) -> None:
         """What the timer does."""

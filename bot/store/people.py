@@ -2,13 +2,35 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Text, bindparam, column, delete, func, insert, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.policy import Person, PersonKind
+from bot.store.prepared import Prepared, driver_of
 from bot.store.tables import groups, memberships, people
+
+_wanted = (
+    func.unnest(bindparam("users", type_=ARRAY(Text))).table_valued(column("user_id", Text), name="wanted").render_derived()
+)
+_belongs = select(func.array_agg(memberships.c.group_id)).where(
+    memberships.c.workspace == bindparam("workspace"), memberships.c.user_id == _wanted.c.user_id
+)
+_read = select(func.json_object_agg(groups.c.id, groups.c.read_at)).where(groups.c.workspace == bindparam("workspace"))
+FACTS = Prepared(  # all that is known of people, in one look: a press waits for it
+    select(
+        _wanted.c.user_id,
+        people.c.kind,
+        people.c.read_at,
+        _belongs.scalar_subquery().label("belongs"),
+        _read.scalar_subquery().label("groups_read_at"),
+    ).select_from(
+        _wanted.outerjoin(people, (people.c.workspace == bindparam("workspace")) & (people.c.id == _wanted.c.user_id))
+    )
+)
 
 
 class DirectoryRows:
@@ -19,45 +41,18 @@ class DirectoryRows:
 
     async def person(self, workspace: str, user: str) -> Person:
         """All that is known of a person; unknown ones have no kind."""
-        return (await self._people(workspace, [user]))[0]
+        return (await self._people(workspace, [user]))[user]
 
     async def people(self, actors: Iterable[str]) -> list[Person]:
         """The Slack people among actors (`slack:<workspace>/<user>`), in order."""
-        found = []
-        for actor in actors:
-            if actor.startswith("slack:"):
-                workspace, _, user = actor.removeprefix("slack:").partition("/")
-                found.append(await self.person(workspace, user))
-        return found
+        named = [actor.removeprefix("slack:").split("/", 1) for actor in actors if actor.startswith("slack:")]
+        by_workspace = {workspace: [user for other, user in named if other == workspace] for workspace, _ in named}
+        found = {workspace: await self._people(workspace, users) for workspace, users in by_workspace.items()}
+        return [found[workspace][user] for workspace, user in named]
 
-    async def _people(self, workspace: str, users: Sequence[str]) -> list[Person]:
-        kinds = {
-            row.id: row
-            for row in await self._connection.execute(
-                select(people).where(people.c.workspace == workspace, people.c.id.in_(users))
-            )
-        }
-        read = await self._connection.execute(select(groups).where(groups.c.workspace == workspace))
-        read_at = {row.id: row.read_at for row in read}
-        member = await self._connection.execute(
-            select(memberships.c.group_id, memberships.c.user_id).where(
-                memberships.c.workspace == workspace, memberships.c.user_id.in_(users)
-            )
-        )
-        belongs: dict[str, set[str]] = {}
-        for row in member:
-            belongs.setdefault(row.user_id, set()).add(row.group_id)
-        return [
-            Person(
-                workspace=workspace,
-                id=user,
-                kind=PersonKind(kinds[user].kind) if user in kinds else None,
-                kind_read_at=kinds[user].read_at if user in kinds else None,
-                groups=frozenset(belongs.get(user, ())),
-                read_at=read_at,
-            )
-            for user in users
-        ]
+    async def _people(self, workspace: str, users: Sequence[str]) -> dict[str, Person]:
+        rows = await FACTS.rows(driver_of(self._connection), workspace=workspace, users=users)
+        return {row.user_id: _person(workspace, row) for row in rows}
 
     async def save_kind(self, workspace: str, user: str, kind: PersonKind, now: datetime) -> None:
         """What a person is, as read now."""
@@ -85,3 +80,14 @@ class DirectoryRows:
         await self._connection.execute(
             statement.on_conflict_do_update(index_elements=["workspace", "id"], set_={"trouble": trouble})
         )
+
+
+def _person(workspace: str, row: Any) -> Person:
+    return Person(
+        workspace=workspace,
+        id=row.user_id,
+        kind=PersonKind(row.kind) if row.kind else None,
+        kind_read_at=row.read_at,
+        groups=frozenset(row.belongs or ()),
+        read_at={group: datetime.fromisoformat(at) for group, at in (row.groups_read_at or {}).items()},
+    )

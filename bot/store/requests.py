@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, Text, bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.execution import Action
@@ -11,6 +12,7 @@ from bot.domain.incident import Incident
 from bot.domain.request import LIVE, Decision, Request, RequestState
 from bot.store.codec import POINT, dump, dump_rules, load_rules
 from bot.store.incidents import IncidentRows, StaleWrite
+from bot.store.prepared import Driver, Prepared, driver_of
 from bot.store.tables import decisions, requests
 
 SPECIAL = {"action", "point", "rules", "state"}
@@ -41,11 +43,33 @@ def _values(request: Request) -> dict[str, Any]:
     }
 
 
+INCIDENT_OF = Prepared(select(requests.c.incident_id).where(requests.c.id == bindparam("of")))
+LOCK = Prepared(select(requests).where(requests.c.id == bindparam("of")).with_for_update())
+LIVE_ONE = Prepared(
+    select(requests).where(
+        requests.c.connection == bindparam("on"),
+        requests.c.root == bindparam("chain"),
+        requests.c.state == func.any(bindparam("states", type_=ARRAY(Text))),
+    )
+)
+NEWEST = Prepared(select(requests).where(requests.c.incident_id == bindparam("of")).order_by(requests.c.id.desc()).limit(1))
+DECISIONS = Prepared(
+    select(decisions).where(decisions.c.request_id == bindparam("of")).order_by(decisions.c.at, decisions.c.actor)
+)
+DECIDE = Prepared(insert(decisions).values({column.name: bindparam(column.name) for column in decisions.c}))
+NEW_ID = Prepared(select(func.nextval(func.pg_get_serial_sequence("requests", "id")).label("id")))
+ADD = Prepared(insert(requests).values({column.name: bindparam(column.name) for column in requests.c}))
+SAVE = Prepared(
+    update(requests)
+    .where(requests.c.id == bindparam("of"), requests.c.state == bindparam("was"), requests.c.version == bindparam("before"))
+    .values({column.name: bindparam(column.name) for column in requests.c if column.name != "id"})
+)
+LIVE_STATES = [state.value for state in LIVE]
+
+
 async def decisions_of(connection: AsyncConnection, request_id: int) -> tuple[Decision, ...]:
     """The decisions on a request, oldest first."""
-    rows = await connection.execute(
-        select(decisions).where(decisions.c.request_id == request_id).order_by(decisions.c.at, decisions.c.actor)
-    )
+    rows = await DECISIONS.rows(driver_of(connection), of=request_id)
     return tuple(Decision(row.actor, row.is_approval, row.at, row.reason) for row in rows)
 
 
@@ -57,58 +81,47 @@ class RequestRows:
 
     async def lock(self, request_id: int) -> tuple[Request, Incident | None] | None:
         """The request and its incident, both locked until the unit ends, the incident first."""
-        known = await self._connection.execute(select(requests.c.incident_id).where(requests.c.id == request_id))
-        if (row := known.one_or_none()) is None:
+        row = await INCIDENT_OF.first(self._driver, of=request_id)
+        if row is None:
             return None
         incident = await self._incidents.lock(row.incident_id) if row.incident_id else None
-        locked = await self._connection.execute(select(requests).where(requests.c.id == request_id).with_for_update())
-        return request_from(locked.one(), await decisions_of(self._connection, request_id)), incident
+        locked = await LOCK.first(self._driver, of=request_id)
+        return request_from(locked, await decisions_of(self._connection, request_id)), incident
+
+    @property
+    def _driver(self) -> Driver:
+        return driver_of(self._connection)
 
     async def live(self, connection: str, root: str) -> Request | None:
         """The one live request of a chain."""
-        return await self._one(
-            select(requests).where(
-                requests.c.connection == connection,
-                requests.c.root == root,
-                requests.c.state.in_([state.value for state in LIVE]),
-            )
-        )
+        return await self._with_decisions(await LIVE_ONE.first(self._driver, on=connection, chain=root, states=LIVE_STATES))
 
     async def newest(self, incident_id: int) -> Request | None:
         """The newest request of an incident."""
-        return await self._one(
-            select(requests).where(requests.c.incident_id == incident_id).order_by(requests.c.id.desc()).limit(1)
-        )
+        return await self._with_decisions(await NEWEST.first(self._driver, of=incident_id))
 
-    async def _one(self, statement: Any) -> Request | None:
-        row = (await self._connection.execute(statement)).one_or_none()
+    async def _with_decisions(self, row: Any) -> Request | None:
         return request_from(row, await decisions_of(self._connection, row.id)) if row else None
 
     async def new_id(self) -> int:
         """An id for a request about to be added."""
-        sequence = func.pg_get_serial_sequence("requests", "id")
-        return int((await self._connection.execute(select(func.nextval(sequence)))).scalar_one())
+        return int((await NEW_ID.first(self._driver)).id)
 
     async def add(self, request: Request) -> None:
         """Store a new request under its id; a second live one of the chain breaks the unit."""
-        await self._connection.execute(insert(requests).values(_values(request) | {"id": request.id}))
+        await ADD.count(self._driver, **_values(request), id=request.id)
 
     async def save(self, before: Request, after: Request) -> None:
         """Store a change and a new decision; raises StaleWrite unless state and version are still those loaded."""
-        statement = (
-            update(requests)
-            .where(requests.c.id == before.id, requests.c.state == before.state.value, requests.c.version == before.version)
-            .values(_values(replace(after, version=before.version + 1)))
-        )
-        if (await self._connection.execute(statement)).rowcount != 1:
+        values = _values(replace(after, version=before.version + 1))
+        if await SAVE.count(self._driver, **values, of=before.id, was=before.state.value, before=before.version) != 1:
             raise StaleWrite(before.label)
         for decision in after.decisions[len(before.decisions) :]:
-            await self._connection.execute(
-                insert(decisions).values(
-                    request_id=after.id,
-                    actor=decision.actor,
-                    is_approval=decision.is_approval,
-                    at=decision.at,
-                    reason=decision.reason,
-                )
+            await DECIDE.count(
+                self._driver,
+                request_id=after.id,
+                actor=decision.actor,
+                is_approval=decision.is_approval,
+                at=decision.at,
+                reason=decision.reason,
             )

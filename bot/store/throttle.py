@@ -1,13 +1,14 @@
 """The budget of calls of one connection, kept in the database so that all processes share it."""
 
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.domain.errors import NotSent, RateLimited
 from bot.domain.ports import Clock, Purpose, purpose
 from bot.store.outbox import take
-from bot.store.unit_of_work import HURRIED, LIMITS
 
+LIMITS = text("SELECT set_config('statement_timeout', '1500', true), set_config('lock_timeout', '1000', true)")
 # what must be left of the burst after a call, so that what matters more still finds some
 RESERVE = {Purpose.CARRY_OUT: 0.0, Purpose.DESCRIBE: 0.1, Purpose.WATCH: 0.25, Purpose.POLL: 0.5}
 
@@ -27,7 +28,7 @@ class SqlThrottle:
         key = f"calls:{self._connection_name}"
         try:
             async with self._engine.begin() as connection:
-                await connection.execute(LIMITS, HURRIED)  # a frozen process may hold the row
+                await connection.execute(LIMITS)  # a frozen process may hold the row
                 wait = await take(connection, key, self._rate, self._burst, self._clock.now(), least=least)
         except SQLAlchemyError as fault:
             raise NotSent(f"The budget of calls of {self._connection_name} could not be read; nothing was sent.") from fault

@@ -1,13 +1,17 @@
 """One transaction: load, save if unchanged, append the audit entries, enqueue; all of it or nothing."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 from procrastinate import App
-from sqlalchemy import insert, text
+from sqlalchemy import URL, bindparam, event, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.domain.audit import AuditEntry
@@ -19,26 +23,59 @@ from bot.store.incidents import IncidentRows
 from bot.store.jobs import JobRows
 from bot.store.messages import MessageRows
 from bot.store.people import DirectoryRows
+from bot.store.prepared import Prepared, driver_of
 from bot.store.requests import RequestRows
 from bot.store.schema import SEARCH_PATH
 from bot.store.tables import rejected_notices, seen
 
-LIMITS = text("SELECT set_config('statement_timeout', :statement, true), set_config('lock_timeout', :lock, true)")
-HURRIED = {"statement": "1500", "lock": "1000"}
-PATIENT = {"statement": "15000", "lock": "10000"}
+PATIENT = "-c statement_timeout=15000 -c lock_timeout=10000"
+HURRIED = "-c statement_timeout=1500 -c lock_timeout=1000"
+UNLIMITED = ""
 IDLE = "-c idle_in_transaction_session_timeout=5000"  # a frozen process must not keep its locks until it thaws
+TRUSTED = 0.5  # seconds after its last use in which a connection is taken to live
+
+FIRST_TIME = Prepared(
+    upsert(seen)
+    .values({column.name: bindparam(column.name) for column in seen.c})
+    .on_conflict_do_nothing()
+    .returning(seen.c.key)
+)
 
 
-def open_engine(url: str, pool_size: int = 8) -> AsyncEngine:
+def open_engine(url: str | URL, pool_size: int = 8, limits: str = PATIENT) -> AsyncEngine:
     """Connections to the database, with the search path that the job engine needs and a short wait for a new one."""
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=4,
         pool_timeout=2,
-        pool_pre_ping=True,
-        connect_args={"options": f"{SEARCH_PATH} {IDLE}", "connect_timeout": 2, "application_name": "resumebot"},
+        connect_args={
+            "options": f"{SEARCH_PATH} {IDLE} {limits}",
+            "connect_timeout": 2,
+            "application_name": "resumebot",
+        },
     )
+    _look_at_rested(engine)
+    return engine
+
+
+def _look_at_rested(engine: AsyncEngine) -> None:
+    """Look whether a connection lives before it is used, unless it was used just now: a look costs as much as a statement."""
+    dialect = engine.sync_engine.dialect
+
+    def came_back(_connection: Any, record: Any) -> None:
+        record.info["used_at"] = time.monotonic()
+
+    def goes_out(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used_at", math.inf) < TRUSTED:
+            return
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error:
+            raise InvalidatePoolError from None
+
+    event.listen(engine.sync_engine, "checkin", came_back)
+    event.listen(engine.sync_engine, "checkout", goes_out)
 
 
 class SqlUnit:
@@ -57,8 +94,7 @@ class SqlUnit:
 
     async def first_time(self, kind: str, key: str, now: datetime) -> bool:
         """Whether this was never seen before; a second unit at the same moment waits for the first to end."""
-        statement = upsert(seen).values(kind=kind, key=key, at=now).on_conflict_do_nothing().returning(seen.c.key)
-        return (await self.connection.execute(statement)).first() is not None
+        return await FIRST_TIME.first(driver_of(self.connection), kind=kind, key=key, at=now) is not None
 
     def record(self, *entries: AuditEntry) -> None:
         """Add audit entries, written last so that the lock they share is held briefly."""
@@ -77,26 +113,31 @@ class SqlUnit:
         values = {"at": now, "connection": connection, "reason": reason, "body": body}
         await self.connection.execute(insert(rejected_notices).values(values))
 
+    async def write_jobs(self) -> None:
+        """Defer what was enqueued."""
+        await self._jobs.write()
+
     async def write_audit(self) -> None:
         """The last statement before the commit."""
         await audit.write(self.connection, self._entries)
 
 
 class SqlStore:
-    """Makes units on an engine; `app` enqueues by name."""
+    """Makes units on an engine; `app` enqueues by name. Units of people who wait have connections that nothing else takes."""
 
     def __init__(self, engine: AsyncEngine, app: App, clock: Clock) -> None:
         self.engine, self.app, self._clock = engine, app, clock
+        self._hurried = open_engine(engine.url, pool_size=4, limits=HURRIED)
 
     @asynccontextmanager
     async def unit(self, *, hurried: bool = False) -> AsyncIterator[SqlUnit]:
         """A transaction that commits at the end of the block and rolls back on any error."""
-        async with self.engine.connect() as connection, connection.begin():
-            await connection.execute(LIMITS, HURRIED if hurried else PATIENT)
+        async with (self._hurried if hurried else self.engine).connect() as connection, connection.begin():
             unit = SqlUnit(connection, self.app, self._clock.now())
             yield unit
+            await unit.write_jobs()
             await unit.write_audit()
 
     async def close(self) -> None:
         """Give the connections back."""
-        await asyncio.shield(self.engine.dispose())
+        await asyncio.shield(asyncio.gather(self.engine.dispose(), self._hurried.dispose()))

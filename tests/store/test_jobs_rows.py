@@ -171,6 +171,7 @@ async def test_a_waiting_delivery_does_not_start_before_the_change_it_stands_for
     await want(store, "inc-1")
     async with store.unit() as unit:
         await unit.messages.change("inc-1", "card")
+        await unit.write_jobs()  # the last but one thing before the commit
         await drain()
         assert seen == []
     await drain()
