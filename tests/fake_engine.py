@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.domain.errors import ContractViolation, EngineError, NotFound, NotResumable, NotSent
+from bot.domain.errors import ContractViolation, EngineError, NotFound, NotResumable, NotSent, OutcomeUnknown
 from bot.domain.execution import (
     Action,
     Evidence,
@@ -88,6 +88,8 @@ class FakeEngine:
         self.faults = Faults()
         self.down: EngineError | None = None
         self.answer_lost: EngineError | None = None  # the next resume takes effect and this is raised
+        self.arrives_after: float | None = None  # the next resume gets no answer and takes effect so many seconds later
+        self._on_their_way: list[tuple[float, Run, EngineCall]] = []
         self.is_slow = False
         self.held: asyncio.Event | None = None  # a resume waits for it before anything leaves
         self.says: Evidence | None = None  # evidence of its own choice
@@ -174,12 +176,27 @@ class FakeEngine:
         if point.key not in {offered.key for offered in self._points(run)}:
             self.calls.append(EngineCall(ref.id, point.key, key, took_effect=False))
             raise NotResumable(f"{ref.id} cannot be resumed at {point.label}")
+        if self.arrives_after is not None:
+            self._on_their_way.append((self.clock.boot() + self.arrives_after, run, EngineCall(ref.id, point.key, key)))
+            self.arrives_after = None
+            raise OutcomeUnknown("no answer in 20 s")
         self.calls.append(EngineCall(ref.id, point.key, key))
         watched = self._resume(run)
         if self.answer_lost is not None:
             lost, self.answer_lost = self.answer_lost, None
             raise lost
         return Receipt(ExecutionRef(self.connection, watched))
+
+    def _arrive(self) -> None:
+        """Calls that nobody has an answer to reach the engine; it takes what it would take from anybody."""
+        due = [each for each in self._on_their_way if each[0] <= self.clock.boot()]
+        for each in due:
+            self._on_their_way.remove(each)
+            _, run, call = each
+            takes = self.starts_new or call.point in {offered.key for offered in self._points(run)}
+            self.calls.append(replace(call, took_effect=takes))
+            if takes:
+                self._resume(run)
 
     def _resume(self, run: Run) -> str:
         if not self.starts_new:
@@ -231,6 +248,7 @@ class FakeEngine:
         """Nothing is open."""
 
     async def _admit(self, method: str) -> None:
+        self._arrive()
         if self.is_slow:
             await asyncio.Event().wait()
         if self.down is not None:

@@ -10,7 +10,6 @@ import pytest
 from bot.domain.errors import ChatRateLimited, ChatUnavailable, NotResumable, NotSent, OutcomeUnknown, RateLimited
 from bot.domain.execution import ExecutionStatus
 from bot.domain.incident import IncidentState
-from bot.domain.policy import Policy
 from bot.domain.request import RequestState
 from bot.service.presses import Verb
 from tests.fake_engine import FakeEngine
@@ -18,9 +17,10 @@ from tests.fakes import FakeClock
 from tests.service.world import ARNO, DEPLOYS, GINA, LEA, NORA, RITA, World, open_world
 
 pytestmark = pytest.mark.anyio
-PEOPLE = (RITA, ARNO, LEA, GINA, NORA)
-RUNS, STEPS, SEEDS = 3, 60, 3
-VERBS = [Verb.APPROVE, Verb.APPROVE, Verb.APPROVE, Verb.REJECT, Verb.WITHDRAW, Verb.PRESS_AGAIN, Verb.CLOSE]
+PEOPLE = (RITA, ARNO, LEA) * 4 + (GINA, NORA)
+RUNS, STEPS = 5, 60
+SEEDS = (201, 209, 212)  # with these a blind second call was caught
+VERBS = [*[Verb.APPROVE] * 12, Verb.REJECT, Verb.WITHDRAW, Verb.PRESS_AGAIN, Verb.CLOSE]
 ENDS = {
     RequestState.SUCCEEDED: "request:outcome:succeeded",
     RequestState.FAILED: "request:outcome:failed",
@@ -39,26 +39,31 @@ class Walk:
 
     async def step(self) -> None:
         """Something happens, some things more often than others."""
-        seldom = [self.fail, self.trouble, self.repair, self.lose_jobs]
-        often = [self.retry, self.engine_moves, self.pass_time]
-        events: list[Callable[[], Awaitable[object]]] = [*seldom, *often * 2, *[self.decide] * 3]
+        seldom = [self.fail, self.outage, self.lose_jobs, self.pass_time]
+        often = [self.fault, self.repair, self.engine_moves]
+        events: list[Callable[[], Awaitable[object]]] = [*seldom, *often * 2, *[self.retry, self.decide] * 4]
         await self.draw.choice(events)()
+        await self.world.wait(self.draw.choice([0, 0, 1, 3]))
 
     async def fail(self) -> None:
-        """A run has failed, and a notice tells of it."""
-        engine, number = self.world.engine, self.draw.randint(1, RUNS)
-        run = engine.runs.get(f"run-{number}") or engine.fail(number)
-        if run.status is ExecutionStatus.FAILED:
-            await self.world.report(run)
+        """A run has failed, and a notice tells of it, perhaps once more."""
+        engine = self.world.engine
+        failed = [run for run in engine.runs.values() if run.status is ExecutionStatus.FAILED]
+        known = {run.root for run in engine.runs.values()}
+        if failed and (len(known) == RUNS or self.draw.random() < 0.2):
+            await self.world.report(self.draw.choice(failed))
+        elif len(known) < RUNS:
+            await self.world.report(engine.fail(len(known) + 1))
 
     async def retry(self) -> None:
         """Somebody presses Retry."""
-        if incident := await self.world.readings.incident(self.draw.randint(1, RUNS)):
-            await self.world.press(self.draw.choice(PEOPLE), Verb.RETRY, incident)
+        if incidents := await self.world.readings.open_incidents(RUNS):
+            await self.world.press(self.draw.choice(PEOPLE), Verb.RETRY, self.draw.choice(incidents))
 
     async def decide(self) -> None:
-        """Somebody presses something on a request, new or old."""
-        if requests := await self.world.readings.requests(6):
+        """Somebody presses something on a request, mostly on one that waits."""
+        readings, is_old = self.world.readings, self.draw.random() < 0.2
+        if requests := await (readings.requests(9) if is_old else readings.live_requests(9)):
             request = self.draw.choice(requests)
             await self.world.press(self.draw.choice(PEOPLE), self.draw.choice(VERBS), request, reason="r")
 
@@ -66,29 +71,36 @@ class Walk:
         """A run comes to an end."""
         going = [run for run in self.world.engine.runs.values() if run.status is ExecutionStatus.RUNNING]
         if going:
-            end = self.draw.choice([ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED])
+            ends = [ExecutionStatus.FAILED] * 4 + [ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELLED]
+            end = self.draw.choice(ends)
             self.world.engine.end(self.draw.choice(going).id, end)
 
-    async def trouble(self) -> None:
-        """Something breaks, or the next call does."""
-        world, engine = self.world, self.world.engine
-        match self.draw.randrange(8):
+    async def outage(self) -> None:
+        """Something breaks until it is repaired."""
+        match self.draw.randrange(3):
             case 0:
-                engine.down = NotSent("connection refused")
+                self.world.engine.down = NotSent("connection refused")
             case 1:
-                world.chat.down = ChatUnavailable("unreachable")
-            case 2:
-                world.people.down = ChatUnavailable("unreachable")
-            case 3:
-                engine.answer_lost = OutcomeUnknown("no answer in 20 s")
-            case 4:
-                engine.faults.add("resume", OutcomeUnknown("no answer in 20 s"))
-            case 5:
-                engine.faults.add("resume", self.draw.choice([NotSent("refused"), RateLimited("slow", 9.0)]))
-            case 6:
-                engine.faults.add("resume", NotResumable("not now"))
+                self.world.chat.down = ChatUnavailable("unreachable")
             case _:
-                world.chat.faults.add(self.draw.choice(["post", "update"]), ChatRateLimited(9.0))
+                self.world.people.down = ChatUnavailable("unreachable")
+
+    async def fault(self) -> None:
+        """The next call goes wrong."""
+        engine, lost = self.world.engine, OutcomeUnknown("no answer in 20 s")
+        match self.draw.randrange(6):
+            case 0:
+                engine.answer_lost = lost
+            case 1:
+                engine.faults.add("resume", lost)
+            case 2:
+                engine.faults.add("resume", self.draw.choice([NotSent("refused"), RateLimited("slow", 9.0)]))
+            case 3:
+                engine.faults.add("resume", NotResumable("not now"))
+            case 4:
+                engine.arrives_after = self.draw.choice([2.0, 20.0, 60.0])
+            case _:
+                self.world.chat.faults.add(self.draw.choice(["post", "update"]), ChatRateLimited(9.0))
 
     async def repair(self) -> None:
         """What was broken works again."""
@@ -100,15 +112,13 @@ class Walk:
             await self.world.drop_jobs()
 
     async def pass_time(self) -> None:
-        """Jobs run."""
-        await self.world.wait(self.draw.choice([0, 1, 7, 40]))
-        if self.draw.random() < 0.3:
-            await self.world.live(30)
+        """More of it than between other events."""
+        await self.world.live(self.draw.choice([30, 90]))
 
     async def come_to_rest(self) -> None:
         """All works again, runs end whenever they were begun, and time passes."""
         await self.repair()
-        self.world.engine.answer_lost = None
+        self.world.engine.answer_lost = self.world.engine.arrives_after = None
         for _ in range(5):
             await self.world.live(90)
             for run in self.world.engine.runs.values():
@@ -118,7 +128,7 @@ class Walk:
 
 
 async def check_calls(world: World) -> None:
-    """At most one call of a request took effect, recorded before, and approved by two people other than who asked."""
+    """At most one call of a request took effect, recorded before, and approved by somebody other than who asked."""
     sent = [entry["data"]["call"] for entry in await world.trail(action="request:call:sent")]
     effects = Counter(call.key.rpartition("-")[0] for call in world.engine.effects)
     assert len(sent) == len(set(sent))
@@ -127,7 +137,7 @@ async def check_calls(world: World) -> None:
     for label in effects:
         approvers = {entry["actor"] for entry in await world.trail(action="request:decision:approved", request=label)}
         requested = (await world.trail(action="request:resume:requested", request=label))[0]["actor"]
-        assert len(approvers - {requested}) >= 2
+        assert approvers - {requested}
 
 
 async def check_requests(world: World) -> None:
@@ -153,12 +163,12 @@ async def check_messages(world: World) -> None:
             assert "Retry" in card.text
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("starts_new", [False, True], ids=["same run", "new runs"])
 async def test_whatever_happens_the_promises_hold(database: str, seed: int, starts_new: bool) -> None:
     clock = FakeClock()
     engine = FakeEngine("orders", clock, starts_new=starts_new, proves_absence=seed % 2 == 0)
-    async with open_world(database, Policy("two", approvals=2), engines=[engine], clock=clock) as world:
+    async with open_world(database, engines=[engine], clock=clock) as world:
         walk = Walk(world, random.Random(seed))
         for _ in range(STEPS):
             await walk.step()

@@ -329,7 +329,7 @@ async def test_the_watch_survives_an_engine_that_is_down_meanwhile(world: World)
     request = await approved(world)
     await world.wait(2)
     world.engine.down = NotSent("connection refused")
-    await world.wait(120)
+    await world.wait(40)
     assert (await world.again(request)).state is S.RUNNING
 
     world.engine.down = None
@@ -341,7 +341,7 @@ async def test_the_watch_survives_an_engine_that_is_down_meanwhile(world: World)
 
 async def test_one_reading_that_misses_the_execution_is_no_reason_to_call_it_lost(world: World) -> None:
     request = await approved(world)
-    await world.wait(600)
+    await world.wait(60)
     run = world.engine.runs.pop("run-1")
     await world.wait(16)
     world.engine.runs["run-1"] = run
@@ -353,7 +353,7 @@ async def test_one_reading_that_misses_the_execution_is_no_reason_to_call_it_los
 
 async def test_an_execution_that_stays_away_is_unknown(world: World) -> None:
     request = await approved(world)
-    await world.wait(600)
+    await world.wait(60)
     del world.engine.runs["run-1"]
     await world.wait(150)
 

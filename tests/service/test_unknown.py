@@ -146,7 +146,7 @@ async def test_a_call_that_arrives_late_is_seen_before_anybody_calls_again(provi
 
 async def test_unclear_evidence_leaves_it_to_people_with_what_was_seen(world: World) -> None:
     request = await unknown(world, took_effect=False)
-    await world.wait(4000)
+    await world.wait(600)
 
     assert (await world.again(request)).state is S.UNKNOWN
     assert "Nothing newer is to be seen." in world.thread()[-1]
