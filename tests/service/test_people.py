@@ -20,10 +20,14 @@ async def known(world: World, user: str) -> Person:
 async def test_groups_and_channels_that_count_and_the_people_in_them_are_read(database: str) -> None:
     policy = Policy("p", requesters=("S0DEVS",), approvers=("channel", NORA))
     async with open_world(database, policy) as world:
+        world.clock.let_pass(300)
+        await people.refresh_all(world.core)
+
         rita = await known(world, RITA)
 
         assert rita.groups == {"S0DEVS", DEPLOYS}
-        assert set(rita.read_at) == {"S0DEVS", DEPLOYS}
+        assert rita.read_at == dict.fromkeys(["S0DEVS", DEPLOYS], world.clock.now())
+        assert rita.kind_read_at == world.clock.now()
         assert rita.kind is (await known(world, NORA)).kind is PersonKind.MEMBER
 
 

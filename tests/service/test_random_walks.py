@@ -19,7 +19,7 @@ from tests.service.world import ARNO, DEPLOYS, GINA, LEA, NORA, RITA, World, ope
 pytestmark = pytest.mark.anyio
 PEOPLE = (RITA, ARNO, LEA) * 4 + (GINA, NORA)
 RUNS, STEPS = 5, 60
-SEEDS = (201, 209, 212)  # with these a blind second call was caught
+WALKS = [(209, False), (201, True), (209, True), (212, True)]  # these caught a blind second call that was planted
 VERBS = [*[Verb.APPROVE] * 12, Verb.REJECT, Verb.WITHDRAW, Verb.PRESS_AGAIN, Verb.CLOSE]
 ENDS = {
     RequestState.SUCCEEDED: "request:outcome:succeeded",
@@ -163,8 +163,7 @@ async def check_messages(world: World) -> None:
             assert "Retry" in card.text
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("starts_new", [False, True], ids=["same run", "new runs"])
+@pytest.mark.parametrize(("seed", "starts_new"), WALKS)
 async def test_whatever_happens_the_promises_hold(database: str, seed: int, starts_new: bool) -> None:
     clock = FakeClock()
     engine = FakeEngine("orders", clock, starts_new=starts_new, proves_absence=seed % 2 == 0)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.incident import Incident
 from bot.domain.policy import PersonKind, Policy
@@ -24,7 +25,6 @@ from bot.service.core import Core, Life
 from bot.service.delivery import Delivery
 from bot.service.forms import Forms
 from bot.service.incidents import report_failure
-from bot.service.people import refresh_all
 from bot.service.presses import Outcome, Press, Verb, press
 from bot.service.reports import Reports
 from bot.service.unit import Place
@@ -49,6 +49,7 @@ class World:
     """All of it; what a test looks at, and what it does."""
 
     store: SqlStore
+    hand: AsyncConnection  # takes jobs, each statement by itself
     core: Core
     clock: FakeClock
     chat: FakeChat
@@ -68,8 +69,7 @@ class World:
     async def work(self) -> None:
         """Run what is due, in order, until nothing is."""
         for _ in range(STEPS):
-            async with self.store.engine.begin() as connection:
-                job = (await connection.execute(TAKE, {"now": self.clock.now()})).one_or_none()
+            job = (await self.hand.execute(TAKE, {"now": self.clock.now()})).one_or_none()
             if job is None:
                 return
             self.done.append(job.task_name)
@@ -81,8 +81,7 @@ class World:
         end = self.clock.now() + timedelta(seconds=seconds)
         await self.work()
         while True:
-            async with self.store.engine.connect() as connection:
-                due = (await connection.execute(NEXT_DUE, {"now": self.clock.now()})).scalar_one()
+            due = (await self.hand.execute(NEXT_DUE, {"now": self.clock.now()})).scalar_one()
             step = min(due, end) if due else end
             self.clock.let_pass((step - self.clock.now()).total_seconds())
             await self.work()
@@ -235,11 +234,13 @@ async def open_world(
     infos = {engine.connection: ConnectionInfo(engine.connection, "fake", "Fake") for engine in engines}
     made = replace(SETUP, **{"policies": policies, "connections": infos, **setup})
     ports: dict[str, Engine] = {engine.connection: engine for engine in engines}
-    async with open_store(database, clock) as store:
+    async with open_store(database, clock) as store, store.engine.connect() as hand:
+        await hand.execution_options(isolation_level="AUTOCOMMIT")
         core = Core(store, made, clock, ports, chat, people, life)
         outbox, readings = SqlOutbox(store), SqlSweepReadings(store.engine)
         world = World(
             store=store,
+            hand=hand,
             core=core,
             clock=clock,
             chat=chat,
@@ -252,5 +253,18 @@ async def open_world(
             forms=Forms(core, readings),
         )
         world._tasks = {group.queue: dict(group.tasks) for group in groups_of(cast("Parts", world), "")}
-        await refresh_all(core)
+        await _know_people(world)
         yield world
+
+
+async def _know_people(world: World) -> None:
+    """All that counts was read, as the first round does it, in one go."""
+    setup, people, now = world.core.setup, world.people, world.clock.now()
+    named = {word for policy in setup.policies for word in (*policy.requesters, *policy.approvers)}
+    groups = {**people.groups, **people.channels}
+    async with world.store.unit() as unit:
+        for group in sorted((setup.followed_groups | setup.followed_channels) & groups.keys()):
+            named |= groups[group]
+            await unit.directory.save_members(HOME, group, groups[group], now)
+        for user in sorted(named & people.kinds.keys()):
+            await unit.directory.save_kind(HOME, user, people.kinds[user], now)
