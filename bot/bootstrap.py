@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import uvicorn
@@ -54,6 +54,7 @@ from bot.store.tables import workspaces
 from bot.store.unit_of_work import UNLIMITED, open_engine
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 WEB_DRAIN, WORK_DRAIN = 5, 25
 PEOPLE_PATIENCE = 5.0  # seconds to read groups and members before the start goes on without
@@ -80,21 +81,29 @@ async def database(settings: Settings, *, owned: bool, play: bool = False) -> As
         return
     if not owned:
         opener = open_database(settings.data)
-        url = await asyncio.to_thread(opener.__enter__)
-        try:
+        async with _opened(opener.__enter__, lambda: opener.__exit__(None, None, None)) as url:
             yield url
-        finally:
-            await asyncio.to_thread(opener.__exit__, None, None, None)
         return
     server = Embedded(_own_folder(settings, play=play), play=play)
-    await asyncio.to_thread(server.start)
-    keeper = asyncio.create_task(_keep_alive(server))
+    async with _opened(server.start, server.close):
+        keeper = asyncio.create_task(_keep_alive(server))
+        try:
+            yield server.url
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _opened(start: Callable[[], T], close: Callable[[], object]) -> AsyncIterator[T]:
+    """What `start` gives; closed at the end, also when we are told to stop while it starts."""
+    starting = asyncio.ensure_future(asyncio.to_thread(start))
     try:
-        yield server.url
+        yield await asyncio.shield(starting)
     finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
-        await asyncio.to_thread(server.close)
+        (outcome,) = await asyncio.gather(starting, return_exceptions=True)
+        if not isinstance(outcome, BaseException):
+            await asyncio.to_thread(close)
 
 
 def _own_folder(settings: Settings, *, play: bool) -> Path | None:
@@ -134,6 +143,8 @@ async def migrate(settings: Settings) -> None:
         role = make_url(running.get_secret_value()).username if running else None
         await schema.migrate(settings.migrate_database_url.get_secret_value(), role)
         return
+    if settings.database_url is None:
+        _own_folder(settings, play=False)  # refuses where `run` would
     async with database(settings, owned=False) as url:
         await schema.migrate(url)
 

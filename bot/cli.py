@@ -1,7 +1,9 @@
 """The verbs of `resumebot`. Exit status: 0; 1 a fault was found; 2 wrong use. A fault is one sentence on stderr."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Coroutine, Iterable
 from datetime import datetime
@@ -49,7 +51,23 @@ def _fail(sentence: str) -> None:
 
 
 def _do(work: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(work)
+    """Its result; told to stop before it serves, it tidies up what it has begun, an embedded database for one."""
+    try:
+        return asyncio.run(_until_told(work))
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
+
+
+def _serve(work: Coroutine[Any, Any, Any]) -> None:
+    """The same for what only ends when it is told to: that is no fault."""
+    with contextlib.suppress(typer.Exit):
+        _do(work)
+
+
+async def _until_told(work: Coroutine[Any, Any, Any]) -> Any:
+    doing = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, doing.cancel)
+    return await doing
 
 
 def _say(lines: Iterable[str]) -> None:
@@ -76,7 +94,7 @@ def run() -> None:
     """Serve Slack and hooks and do all the work, in one process; brings its own database without DATABASE_URL."""
     from bot import bootstrap  # noqa: PLC0415 — --help starts without it
 
-    _do(bootstrap.run(config.from_process()))
+    _serve(bootstrap.run(config.from_process()))
 
 
 @app.command()
@@ -84,7 +102,7 @@ def web() -> None:
     """Serve Slack and hooks only; wants DATABASE_URL and a worker beside it."""
     from bot import bootstrap  # noqa: PLC0415
 
-    _do(bootstrap.web(config.from_process()))
+    _serve(bootstrap.web(config.from_process()))
 
 
 @app.command()
@@ -92,7 +110,7 @@ def worker() -> None:
     """Do the work only; start as many as you like on one DATABASE_URL."""
     from bot import bootstrap  # noqa: PLC0415
 
-    _do(bootstrap.worker(config.from_process()))
+    _serve(bootstrap.worker(config.from_process()))
 
 
 @app.command()

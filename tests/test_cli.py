@@ -3,8 +3,11 @@
 import asyncio
 import json
 import re
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +22,7 @@ from bot.cli import main
 from bot.cli_data import moment
 from bot.domain.audit import AuditAction, AuditEntry
 from bot.store.data_folder import url_of
-from bot.store.embedded import Embedded
+from bot.store.embedded import Embedded, attach
 from bot.store.seals import Seal, seal
 from bot.store.tables import connections, groups, incidents, lookups, memberships, messages, people, requests
 from tests.conftest import execute
@@ -604,3 +607,36 @@ def test_a_moment_is_utc_unless_it_says_otherwise(written: str, meant: datetime)
 
 def test_a_moment_may_be_a_while_ago() -> None:
     assert abs(datetime.now(UTC) - timedelta(hours=2) - moment("2h")) < timedelta(seconds=5)
+
+
+@pytest.fixture
+def folder(base: Path) -> Iterator[Path]:
+    """Open to the database server's account, unlike pytest's own."""
+    path = Path(tempfile.mkdtemp(prefix="resumebot-test-", dir=base))
+    path.chmod(0o711)
+    yield path
+    shutil.rmtree(path)
+
+
+def test_a_process_told_to_stop_before_it_serves_leaves_no_database_behind(folder: Path) -> None:
+    environ = {"PATH": "/usr/bin:/bin", "RESUMEBOT_DATA": str(folder), "SLACK_API_URL": "http://127.0.0.1:9/api/", "PORT": "0"}
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.argv = ['resumebot', 'run']; from bot.cli import main; main()"],
+        env=environ | {"SLACK_BOT_TOKEN": "xoxb-1", "SLACK_SIGNING_SECRET": "s"},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        assert next(line for line in process.stderr if "does not answer auth.test" in line)  # the database runs by then
+        process.terminate()
+        assert process.wait(20) == 0
+
+    assert attach(folder) is None
+
+
+def test_a_taken_port_is_said_before_anything_starts(call: Call) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = call("run", **SET, PORT=str(taken.getsockname()[1]))
+
+    assert (ended.status, ended.out) == (1, "")
+    assert re.fullmatch(r"Cannot listen on 127\.0\.0\.1:\d+ .*: set PORT to a free one, or HOST\.\n", ended.err)

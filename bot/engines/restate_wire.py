@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from bot.domain.errors import ContractViolation, NotFound
+from bot.domain.errors import ContractViolation, NotFound, NotSent
 from bot.engines._http import Answer, EngineClient
 from bot.engines.restate_rows import (
     DEPLOYMENT_ID,
@@ -58,9 +58,14 @@ class RestateReader:
         return found
 
     async def find(self, invocation_id: str) -> InvocationRow | None:
-        """One invocation, or None."""
+        """One invocation, or None; also None for an id that the server cannot decode, which it answers with 500."""
         sql = f"SELECT {_INVOCATION_COLUMNS} FROM sys_invocation WHERE id = '{checked(invocation_id)}'"
-        return next(iter(await self._rows(sql, Rows[InvocationRow])), None)
+        try:
+            return next(iter(await self._rows(sql, Rows[InvocationRow])), None)
+        except NotSent:
+            await self.can_query()  # it answers others: only then is this one looked at again
+            answer = await self._client.read("POST", "/query", json={"query": sql}, expect={500})
+        return None if answer.status == 500 else next(iter(self._client.parse(answer, Rows[InvocationRow]).rows), None)
 
     async def newest_paused(self, invocation_id: str) -> PausedRow | None:
         """The event of the last pause, which holds the failed stage; None when it was never paused."""

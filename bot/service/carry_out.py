@@ -11,6 +11,7 @@ from bot.domain.execution import Action, Execution, ResumePoint
 from bot.domain.policy import Rules
 from bot.domain.ports import PreparesResume, Purpose, purpose
 from bot.domain.request import Request, RequestState
+from bot.domain.setup import seconds
 from bot.domain.text import cleaned
 from bot.service import health, kills
 from bot.service.before_call import people_read, still_allowed
@@ -35,7 +36,7 @@ from bot.service.requests import (
     rules_for,
     save_step,
 )
-from bot.service.unit import Unit
+from bot.service.unit import TIMER_QUEUE, Job, Unit
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,29 @@ async def carry_out(core: Core, request_id: int) -> None:
     if isinstance(engine, PreparesResume) and engine.needs_preparation(request.point) and not request.prepared_at:
         if await _prepare_first(core, engine, request):
             await carry_out(core, request_id)  # the engine has moved: everything is read again
+    else:
+        async with core.calling(request.connection):
+            await _carry_out_now(core, request)
+    if core.life.is_ending:
+        await _leave_to_others(core, request_id)
+
+
+async def _leave_to_others(core: Core, request_id: int) -> None:
+    """What a process on its way out has not sent is due a second later, for one that stays."""
+    async with core.store.unit() as unit:
+        found = await unit.requests.lock(request_id)
+        if found is not None and found[0].state is RequestState.APPROVED:
+            at = core.now() + seconds(1)
+            await unit.enqueue(Job("carry_out_later", TIMER_QUEUE, {"request_id": request_id}, at=at))
+
+
+async def _carry_out_now(core: Core, request: Request) -> None:
+    if core.life.is_ending:
         return
-    async with core.calling(request.connection):
-        if core.life.is_ending:
-            return  # the sweep of a process that stays enqueues it again
-        if request.action is Action.START:
-            await carry_out_start(core, request)
-        else:
-            await _send(core, request)
+    if request.action is Action.START:
+        await carry_out_start(core, request)
+    else:
+        await _send(core, request)
 
 
 async def _send(core: Core, request: Request) -> None:

@@ -106,9 +106,9 @@ async def _press(core: Core, unit: Unit, pressed: Press, now: datetime, *, may_l
     except NotRead:
         if may_look_up:
             return await _look_up_first(unit, pressed, now)
-        return await _refused(unit, pressed, person, Refusal("unknown_person", NOT_KNOWN), now)
+        return await _refused(core, unit, pressed, person, Refusal("unknown_person", NOT_KNOWN))
     except Refusal as refusal:
-        return await _refused(unit, pressed, person, refusal, now)
+        return await _refused(core, unit, pressed, person, refusal)
     return _outcome(done)
 
 
@@ -214,13 +214,13 @@ async def _subject(unit: Unit, pressed: Press) -> tuple[Request | None, Incident
 DECISIONS = frozenset({Verb.APPROVE, Verb.ASK_REJECT, Verb.REJECT, Verb.WITHDRAW, Verb.PRESS_AGAIN, Verb.CLOSE})
 
 
-async def _refused(unit: Unit, pressed: Press, person: Person, refusal: Refusal, now: datetime) -> Outcome:
+async def _refused(core: Core, unit: Unit, pressed: Press, person: Person, refusal: Refusal) -> Outcome:
     is_decision = pressed.verb in DECISIONS and pressed.is_request
     label = f"{'req' if pressed.is_request else 'inc'}-{pressed.subject}"
     request, incident = await _subject(unit, pressed)
     unit.record(
         AuditEntry(
-            at=now,
+            at=core.now(),  # after the wait for locks, so that the trail's times follow its order
             actor=person.actor,
             action=AuditAction.DECISION_REFUSED if is_decision else AuditAction.REQUEST_REFUSED,
             subject=label,

@@ -82,6 +82,8 @@ async def _conclude(core: Core, unit: Unit, request: Request, incident: Incident
         await settle(core, unit, incident, execution, now)
     await want_in_thread(unit, after, "result", Rank.RESULT)
     await refresh_messages(unit, after)
+    for surface in ("held_back", *[f"unknown-{call}" for call in range(1, after.calls + 1)]):
+        await unit.messages.change(after.label, surface)  # what they say has come to an end
 
 
 def _was_told(incident: Incident, request: Request) -> bool:

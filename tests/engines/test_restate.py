@@ -218,6 +218,15 @@ async def test_an_unknown_one_is_not_found_when_resumed(stand: RestateStand) -> 
         await resume(stand, stand.unknown(), KEEP)
 
 
+async def test_an_id_the_server_cannot_decode_is_not_found_and_no_fault_of_the_engine(stand: RestateStand) -> None:
+    ref = await stand.fail_one()
+
+    with pytest.raises(NotFound):
+        await stand.engine.describe(ExecutionRef(CONNECTION, ref.id[:-1]))
+    with pytest.raises(ContractViolation):
+        await stand.engine.read_notice(b'{"invocation_id": "%b"}' % ref.id[:-1].encode(), {})
+
+
 async def test_a_deployment_that_is_gone_is_refused_with_the_servers_words(stand: RestateStand) -> None:
     ref = await stand.start("paused", deploy="fail")
 
