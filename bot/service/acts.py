@@ -24,6 +24,7 @@ from bot.service.requests import (
     NotRead,
     Wish,
     approve,
+    offering,
     reject,
     request_kill,
     request_resume,
@@ -83,14 +84,15 @@ async def _retry(core: Core, unit: Unit, act: Act) -> Done:
         found = await unit.requests.lock(act.again_of)
         again = found[0] if found else None
         _still_unknown(again)
-    points = incident.seen.points if incident.seen else ()
+    shown = offering(core, incident)
+    points = shown.seen.points if shown.seen else ()
     live = await unit.requests.live(incident.connection, incident.root) if incident.root else None
     if live is not None and again is None:
         raise Refusal("already_asked", f"{live.label} asks for this already: {describe_state(live).partition(': ')[2]}")
     if len(points) > OPTIONS_ON_A_CARD and not act.choice:
-        return Done(shows=PickPoint(incident, points, selected=points[0].key))
+        return Done(shows=PickPoint(shown, points, selected=points[0].key))
     if not points:
-        why = incident.seen.no_points if incident.seen else incident.trouble
+        why = shown.seen.no_points if shown.seen else incident.trouble
         raise Refusal("not_resumable", literal(why) or "It cannot be resumed at the moment.")
     point = find_chosen(points, act.choice)
     await request_resume(core, unit, incident, Wish(act.person, point, "slack", act.reason, again))
@@ -151,13 +153,14 @@ async def _press_again(core: Core, unit: Unit, act: Act) -> Done:
         raise Refusal("start_again", f"{request.label} was a start: look whether it runs, then close it and start anew.")
     if request.action is Action.KILL:
         raise Refusal("kill_again", f"I look at the engine for {request.label} myself, and ask it again if it still runs.")
-    points = incident.seen.points if incident.seen else ()
+    shown = offering(core, incident)
+    points = shown.seen.points if shown.seen else ()
     if not points:
-        why = (incident.seen.no_points if incident.seen else "") or "the engine offers nothing to resume from"
+        why = (shown.seen.no_points if shown.seen else "") or "the engine offers nothing to resume from"
         raise Refusal("not_resumable", f"Nothing was sent: {literal(why)}")
     point = next((point for point in points if point.key == request.point.key), None)
     if point is None:  # another stage is for the person to choose
-        return Done(shows=PickPoint(incident, points, selected=points[0].key, again_of=request.id))
+        return Done(shows=PickPoint(shown, points, selected=points[0].key, again_of=request.id))
     await request_resume(core, unit, incident, Wish(act.person, point, "press_again", act.reason, request))
     await _unknown_is_over(unit, request)
     return Done()

@@ -23,7 +23,7 @@ from bot.service.incidents import channel_for, open_for
 from bot.service.presses import press_after_look_up
 from bot.service.reading_rights import check_reading, may_read
 from bot.service.reports import Reports
-from bot.service.requests import NotRead, WantsReason, Wish, request_resume, rules_for
+from bot.service.requests import NotRead, WantsReason, Wish, offer, offering, request_resume, rules_for
 from bot.service.resolve import resolve
 from bot.service.unit import LOOKUP_QUEUE, Job, Lookup, Place
 
@@ -168,22 +168,23 @@ class Commands:
     async def _resume_one(self, lookup: Lookup, person: Person, execution: Execution) -> Private:
         core = self._core
         person = await self._admitted(lookup, person, execution)
+        shown = offer(core, execution)
         if not execution.points and not execution.pending_points:
             raise Refusal("not_resumable", f"{_named(execution)}: {literal(execution.no_points) or 'it cannot be resumed.'}")
         async with core.store.unit() as unit:
             incident = await open_for(core, unit, execution, person.actor, core.now())
         if not lookup.stage:
-            return _offer(incident, lookup)
+            return _offer(offering(core, incident), lookup)
         async with core.store.unit() as unit:
             locked = await unit.incidents.lock(incident.id)
             incident = locked or incident
-            point = find_point(execution.points, lookup.stage)
+            point = find_point(shown.points, lookup.stage)
             if point is None:
-                raise Refusal("no_such_stage", _no_stage(execution, lookup.stage))
+                raise Refusal("no_such_stage", _no_stage(shown, lookup.stage))
             try:
                 request = await request_resume(core, unit, incident, Wish(person, point, "command"))
             except WantsReason:
-                return _offer(incident, lookup, "Policy wants a reason: press *Retry* and give one.")
+                return _offer(offering(core, incident), lookup, "Policy wants a reason: press *Retry* and give one.")
             except NotRead:
                 raise Refusal(
                     "unknown_person", "Slack does not tell me which groups you belong to at the moment. Please try again."
@@ -264,6 +265,8 @@ def _offer(incident: Incident, lookup: Lookup, text: str = "") -> Private:
     points = incident.seen.points if incident.seen else ()
     if lookup.place.view_id:
         return PickPoint(incident, points, selected=points[0].key if points else "")
+    if not points and incident.seen and not incident.seen.pending_points:
+        return Answer(literal(incident.seen.no_points), Tone.REFUSED)
     if not points:
         return Answer("It failed and cannot be resumed until it has come to its end; the card will offer it then.")
     return Answer(text or "Choose a stage and press *Retry*.", incident=incident, points=points)
@@ -276,7 +279,7 @@ def _no_stage(execution: Execution, stage: str) -> str:
     names = [name for point in execution.points for name in (point.stages or (point.label,))]
     near = nearest(stage, names)
     offered = listed(list(dict.fromkeys(f"“{literal(name, 60)}”" for name in names))[:10], "or")
-    return f"There is no stage “{shorten(stage, 80)}” to resume from{near or '.'} On offer: {offered}."
+    return f"There is no stage “{literal(stage, 80)}” to resume from{near or '.'} On offer: {offered}."
 
 
 def _for_view(answer: Private) -> Private:

@@ -7,7 +7,7 @@ from bot.domain.text import literal
 from bot.service.core import Core
 from bot.service.reading_rights import check_reading, may_read
 from bot.service.reports import ReportReadings
-from bot.service.requests import rules_for
+from bot.service.requests import offering, rules_for
 
 LISTED = 100
 
@@ -31,6 +31,7 @@ class Forms:
         if incident is None:
             raise Refusal("unknown", "I do not know this failure any more.")
         check_reading(self._core, known, incident.channel)
+        incident = offering(self._core, incident)
         seen = incident.seen
         if seen is None or not seen.points:
             return Word(literal(seen.no_points if seen else incident.trouble) or "It cannot be resumed at the moment.")

@@ -16,7 +16,7 @@ from bot.domain.text import clean, listed, literal, shorten
 from bot.service.core import Core
 from bot.service.outbox import Readings
 from bot.service.reading_rights import check_reading, may_read
-from bot.service.requests import rules_for
+from bot.service.requests import offer, rules_for
 
 LINES, TRAIL_LINES = 20, 40
 
@@ -133,7 +133,7 @@ class Reports:
         return [f"You may decide in its thread. Policy {rules}."]
 
     def _why_resume(self, person: Person, incident: Incident) -> list[str]:
-        seen = incident.seen
+        seen = offer(self._core, incident.seen) if incident.seen else None
         if incident.state is not IncidentState.OPEN:
             return [f"{incident.label} has ended: {literal(incident.closed_because) or incident.state.value}."]
         if seen is None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from bot.domain import lifecycle
 from bot.domain.audit import AuditEntry
 from bot.domain.errors import Refusal
-from bot.domain.execution import Action, Execution, ResumePoint
+from bot.domain.execution import Action, Execution, RefusedPoint, ResumePoint
 from bot.domain.incident import Incident, IncidentState
 from bot.domain.policy import Person, Rules, applicable, may_request, unread
 from bot.domain.request import Request, RequestState, describe_state, digest_of
@@ -35,6 +35,27 @@ class WantsReason(Exception):
 def rules_for(core: Core, execution: Execution, point: ResumePoint) -> Rules:
     """The policies that hold for resuming at this point. Raises Refusal when none allows it."""
     return applicable(core.setup.policies, core.setup.subject(execution, point.action, point.stages))
+
+
+def offer(core: Core, execution: Execution) -> Execution:
+    """The execution with those points only that a policy allows somebody to ask for; the others are refused with its reason."""
+    allowed, refused = [], []
+    for point in execution.points:
+        try:
+            rules_for(core, execution, point)
+        except Refusal as refusal:
+            refused += [RefusedPoint(name, str(refusal)) for name in point.stages or (point.label,)]
+        else:
+            allowed.append(point)
+    if not refused:
+        return execution
+    no_points = execution.no_points if allowed else refused[0].reason
+    return replace(execution, points=tuple(allowed), refused_points=(*execution.refused_points, *refused), no_points=no_points)
+
+
+def offering(core: Core, incident: Incident) -> Incident:
+    """The incident as it may be shown: see `offer`."""
+    return replace(incident, seen=offer(core, incident.seen)) if incident.seen else incident
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from bot.service.incidents import follow_chain
 
 T = TypeVar("T")
 PART = 0.4  # of a command's time for one question to an engine; there may be two, one after the other
+OURS = re.compile(r"(?:req|inc)-\d{1,18}", re.IGNORECASE)
 ADDRESS = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -40,7 +41,7 @@ async def resolve(core: Core, argument: str) -> Found:
         elif isinstance(answer, NotFound):
             continue
         elif isinstance(answer, EngineError):
-            troubles.append(f"{ref.connection} could not be asked: {literal(str(answer))}")
+            troubles.append(f"{ref.connection} could not be asked: {literal(str(answer)).rstrip('.')}")
         else:
             raise answer
     if not found and not troubles:
@@ -70,11 +71,15 @@ async def _in_time(core: Core, asking: Awaitable[T]) -> T:
 
 
 async def _candidates(core: Core, argument: str) -> list[ExecutionRef]:
+    if OURS.fullmatch(argument):
+        raise Refusal("malformed", f"{argument} is mine, not an engine's: `/resume status {argument}` tells how it stands.")
     if ADDRESS.match(argument):
         return await _by_address(core, argument)
     name, colon, rest = argument.partition(":")
     if colon and name in core.engines:
         execution = await _read(core, core.engines[name], rest)
+        if execution is None and not rest.strip():
+            raise Refusal("malformed", f"Write the execution's id behind `{name}:`.")
         if execution is None:
             raise Refusal("malformed", f"`{literal(rest, 100)}` is not an execution id of {name}.")
         return [ExecutionRef(name, execution)]
@@ -127,7 +132,8 @@ async def _session(core: Core, engine: Engine, address: str) -> str | None:
         raise Refusal("not_found", literal(str(error))) from None
     except EngineError as error:
         raise Refusal(
-            "engine_down", f"The engine could not be asked where that leads: {literal(str(error))}. Please try again."
+            "engine_down",
+            f"The engine could not be asked where that leads: {literal(str(error)).rstrip('.')}. Please try again.",
         ) from None
 
 

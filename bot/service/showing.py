@@ -1,5 +1,7 @@
 """What a message shows at this moment: the row says which subject and surface, the tables say the rest."""
 
+from dataclasses import replace
+
 from bot.domain.incident import IncidentState
 from bot.domain.messages import Approval, Card, Home, Modal, Note, NoteKind, Shown, StartCard, Storm
 from bot.domain.policy import Person, approvals_missing
@@ -7,6 +9,7 @@ from bot.domain.request import Request, RequestState
 from bot.service import kills
 from bot.service.core import Core
 from bot.service.outbox import Readings
+from bot.service.requests import offering
 from bot.service.unit import Message
 
 NOTES = {
@@ -44,9 +47,12 @@ def _number(message: Message) -> int:
 
 
 async def _card(core: Core, readings: Readings, incident_id: int) -> Card | None:
-    incident = await readings.incident(incident_id)
-    if incident is None:
+    stored = await readings.incident(incident_id)
+    if stored is None:
         return None
+    incident = offering(core, stored)
+    if incident.snoozed_until is not None and incident.snoozed_until <= core.now():
+        incident = replace(incident, snoozed_until=None)
     request = await readings.newest_request(incident_id)
     info = core.setup.connections.get(incident.connection)
     is_free = request is None or not request.state.is_live

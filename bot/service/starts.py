@@ -87,7 +87,7 @@ async def _find_everywhere(core: Core, wanted: Wanted) -> tuple[list[StartTarget
     troubles: list[str] = []
     for connection, answer in zip(engines, answers, strict=True):
         if isinstance(answer, EngineError):
-            troubles.append(f"{connection} could not be asked: {literal(str(answer))}")
+            troubles.append(f"{connection} could not be asked: {literal(str(answer)).rstrip('.')}")
         elif isinstance(answer, BaseException):
             raise answer
         else:

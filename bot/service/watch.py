@@ -71,10 +71,8 @@ async def _conclude(core: Core, unit: Unit, request: Request, incident: Incident
     elif execution.status is ExecutionStatus.CANCELLED:
         step = lifecycle.failed(request, "it was cancelled in the engine", now)
     else:
-        at = f" at {execution.failed_stage}" if execution.failed_stage else ""
-        step = lifecycle.failed(
-            request, f"failed again{at}: {execution.error}" if execution.error else f"failed again{at}", now
-        )
+        at = f"at {execution.failed_stage}" if execution.failed_stage else ""
+        step = lifecycle.failed(request, ": ".join(part for part in (at, execution.error) if part), now)
     after = await save_step(unit, request, step)
     if incident is not None:
         if execution.status is ExecutionStatus.FAILED and not _was_told(incident, request):

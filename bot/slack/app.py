@@ -32,7 +32,8 @@ log = logging.getLogger(__name__)
 DEADLINE = 2.3  # seconds: Slack waits 3
 LAST_WORD = 1.0  # seconds for the best-effort post to a response_url
 NOT_CONFIRMED = "I could not confirm that in time. Pressing again is safe: nothing is done twice."
-NOT_OPENED = "Slack did not let me open the form. Please try again, or type `/resume <execution> [stage]`, which needs none."
+NOT_OPENED = "Slack did not let me open the form. Please try again"
+NEEDS_NONE = ", or type `/resume <execution> [stage]`, which needs none"
 NOT_KNOWN = "I do not know that. It may be of an older version of me; please use a newer message, or see `/resume help`."
 
 EVENTS = ("app_home_opened", "subteam_members_changed", "member_joined_channel", "member_left_channel")
@@ -78,10 +79,10 @@ class SlackApp:
                 return
             except Exception as fault:
                 log.exception("a delivery could not be handled", extra=_kind(fault), exc_info=_harmless(fault))
-                await ack(**self._words(body, NOT_CONFIRMED))
+                await ack(**self._words(body, NOT_CONFIRMED, Tone.TROUBLE))
                 return
             if reply.opens is not None and not await self._open(reply, DEADLINE - (time.monotonic() - begun)):
-                await ack(**self._words(body, NOT_OPENED))
+                await ack(**self._words(body, f"{NOT_OPENED}{NEEDS_NONE if 'command' in body else ''}."))
                 return
             await _answer(ack, reply)
 
@@ -99,13 +100,13 @@ class SlackApp:
             return False
         return True
 
-    def _words(self, body: Mapping[str, Any], words: str) -> dict[str, Any]:
+    def _words(self, body: Mapping[str, Any], words: str, tone: Tone = Tone.REFUSED) -> dict[str, Any]:
         """The answer that says this to the person alone; where none is shown, they are told through the response_url."""
         if "command" in body:
-            made = render(Answer(words, Tone.REFUSED))
+            made = render(Answer(words, tone))
             return {"text": made.text, "blocks": made.blocks, "response_type": "ephemeral"}
         if body.get("type") == "view_submission":
-            return {"response_action": "update", "view": render_modal(Word(words, Tone.REFUSED), "")}
+            return {"response_action": "update", "view": render_modal(Word(words, tone), "")}
         response_url = body.get("response_url")
         if isinstance(response_url, str) and response_url:
             self._tell(response_url, words)
@@ -125,7 +126,7 @@ class SlackApp:
         """What nobody listens for, and what Bolt itself stumbles over: 200, a log line, a private word where one is shown."""
         is_unknown = isinstance(error, BoltUnhandledRequestError)
         log.log(logging.WARNING if is_unknown else logging.ERROR, "a delivery was not understood", extra=_kind(error))
-        content = self._words(body, NOT_KNOWN if is_unknown else NOT_CONFIRMED)
+        content = self._words(body, *((NOT_KNOWN,) if is_unknown else (NOT_CONFIRMED, Tone.TROUBLE)))
         return BoltResponse(status=200, body=content or "")
 
 

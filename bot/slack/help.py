@@ -7,6 +7,7 @@ LINES = (
     "*What you can type*",
     "`/resume` – choose one of the open failures",
     "`/resume <execution or link> [stage]` – resume it, from the stage where you name one",
+    "`/start [connection:][application/]<name>` – start a pipeline or workflow; a form asks for its inputs",
     "`/resume list` – what is open    `/resume mine` – what waits for you, or was asked by you",
     "`/resume status <id>` – how it stands    `/resume audit <id>` – who did what    `/resume why <id>` – why (not)",
     "(an id is `req-17`, `inc-42`, or an execution)",
