@@ -282,7 +282,7 @@ async def test_what_was_begun_anew_belongs_to_one_chain(stand: RestateStand) -> 
     assert {one.root for one in seen} == {first.id}
     assert [one.chain for one in seen] == [tuple(ids)] * 3
     assert [one.newest for one in seen] == [ids[2], ids[2], ""]
-    assert seen[1].labels["Begun anew from"] == first.id
+    assert list(seen[1].earlier) == [first.id]
 
 
 async def test_the_poll_tells_stage_and_message(stand: RestateStand) -> None:

@@ -138,7 +138,7 @@ async def test_what_came_before_the_step_is_kept_and_the_rest_runs_again(stand: 
     assert await stand.world.attempts(stand.key_of(before.ref)) == [*first, "build", "test", "deploy", "verify"]
     assert receipt.ref.id != before.ref.id
     assert (after.status, old.status) == (ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELLED)
-    assert after.labels["Begun anew from"] == before.ref.id
+    assert list(after.earlier) == [before.ref.id]
     assert after.root == old.root == before.root
     assert after.chain == old.chain == (before.ref.id, receipt.ref.id)
     assert (old.newest, old.points) == (receipt.ref.id, ())
