@@ -362,7 +362,7 @@ def test_what_stands_still_is_listed_and_ends_with_1(on: Call, database: str) ->
         incident(channel=None),
         incident(execution_id="run-2"),
         request("resuming", sent_at=LONG_AGO),
-        request("resuming", sent_at=NOW),
+        request("resuming", sent_at=datetime.now(UTC)),
         request("unknown", sent_at=LONG_AGO, outcome="no answer"),
         request("approved", not_before=NOW),
         request("approved"),
