@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Coroutine, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -66,7 +67,8 @@ def _serve(work: Coroutine[Any, Any, Any]) -> None:
 
 async def _until_told(work: Coroutine[Any, Any, Any]) -> Any:
     doing = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, doing.cancel)
+    if threading.current_thread() is threading.main_thread():  # only that one hears signals
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, doing.cancel)
     return await doing
 
 
