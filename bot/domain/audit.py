@@ -22,7 +22,6 @@ class AuditAction(StrEnum):
     REQUEST_REFUSED = "incident:request:refused"
     PREPARING = "request:preparation:begun"
     PREPARED = "request:preparation:ended"
-    PREPARATION_FAILED = "request:preparation:stopped"
     CALL_SENT = "request:call:sent"
     RECEIPT_RUNNING = "request:receipt:running"
     RECEIPT_REFUSED = "request:receipt:refused"

@@ -9,7 +9,7 @@ from bot.domain.incident import Incident, IncidentState
 from bot.domain.policy import describe_principal
 from bot.domain.request import Request, RequestState, mention
 from bot.domain.text import listed, shorten
-from bot.slack.blocks import Element, escape, link, person, words
+from bot.slack.blocks import Element, escape, link, words
 
 S = RequestState
 
@@ -115,18 +115,6 @@ def subject_of(request: Request) -> str:
 def execution(identity: str, url: str = "") -> Element:
     """An execution's id, as a link where there is one; always the id itself, whole."""
     return link(url, identity) if url else words(identity, code=True)
-
-
-def principal(word: str) -> Element:
-    """One word of a policy inside structured text, without a mention: for those who only need to know."""
-    return words(describe_principal(word)) if word in {"channel", "anyone"} else person_or_group(word)
-
-
-def person_or_group(word: str) -> Element:
-    """A policy's word as a mention where it is a user or group, literal otherwise."""
-    if re.fullmatch(r"S[A-Z0-9]+", word):
-        return {"type": "usergroup", "usergroup_id": word}
-    return person(f"slack:/{word}") if re.fullmatch(r"[UW][A-Z0-9]+", word) else words(word, code=True)
 
 
 def who(actor: str) -> str:
