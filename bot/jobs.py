@@ -63,11 +63,6 @@ def tick_for(every: int) -> int:
     return max(tick for tick in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60) if tick <= max(every, 1))
 
 
-def enqueuing_app() -> App:
-    """An app that is never opened and knows no task: the store enqueues through it, by name, on its own connection."""
-    return App(connector=PsycopgConnector())
-
-
 def worker_app(group: Group, conninfo: str) -> App:
     """The app of a group: its own small pool, its tasks, and at least one periodic task (without one a worker goes deaf)."""
     if not group.periodic:

@@ -23,7 +23,7 @@ from bot.domain.ports import Engine
 from bot.domain.setup import Setup, Timings
 from bot.engines import engine_class
 from bot.ingest.poll import poll
-from bot.jobs import Group, Periodic, Work, enqueuing_app, rescue, tick_for
+from bot.jobs import Group, Periodic, Work, rescue, tick_for
 from bot.service import carry_out, incidents, people, presses, requests, watch
 from bot.service.commands import Commands
 from bot.service.core import Core, Life
@@ -121,7 +121,7 @@ def assemble(
     """All parts of a process on these connections."""
     clock, life = SystemClock(), Life()
     setup: Setup = settings.setup(identity.workspace, timings or Timings())
-    store = SqlStore(database, enqueuing_app(), clock)
+    store = SqlStore(database, clock)
     outbox, readings = SqlOutbox(store), SqlSweepReadings(database)
     chat = SlackChat(client, session)
     people_port = SlackPeople(client, identity.workspace)

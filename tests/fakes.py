@@ -11,7 +11,6 @@ from bot.domain.errors import ChatError, ChatRefused
 from bot.domain.messages import Home, Modal, PickFailure, PickPoint, RejectReason, Shown, StartForm, Word
 from bot.domain.policy import PersonKind
 from bot.domain.ports import Clock
-from bot.jobs import enqueuing_app
 from bot.slack.views import render, render_home, render_modal
 from bot.store.unit_of_work import SqlStore, open_engine
 from tests.fake_engine import FakeEngine, Faults
@@ -45,7 +44,7 @@ class FakeClock:
 @asynccontextmanager
 async def open_store(url: str, clock: Clock, pool_size: int = 8) -> AsyncIterator[SqlStore]:
     """The real store on a database."""
-    store = SqlStore(open_engine(url, pool_size), enqueuing_app(), clock)
+    store = SqlStore(open_engine(url, pool_size), clock)
     try:
         yield store
     finally:

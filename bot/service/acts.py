@@ -86,10 +86,10 @@ async def _retry(core: Core, unit: Unit, act: Act) -> Done:
         _still_unknown(again)
     shown = offering(core, incident)
     points = shown.seen.points if shown.seen else ()
-    live = await unit.requests.live(incident.connection, incident.root) if incident.root else None
-    if live is not None and again is None:
-        raise Refusal("already_asked", f"{live.label} asks for this already: {describe_state(live).partition(': ')[2]}")
-    if len(points) > OPTIONS_ON_A_CARD and not act.choice:
+    has_to_choose = len(points) > OPTIONS_ON_A_CARD and not act.choice
+    if again is None and (has_to_choose or not points):
+        await _refuse_if_asked(unit, incident)
+    if has_to_choose:
         return Done(shows=PickPoint(shown, points, selected=points[0].key))
     if not points:
         why = shown.seen.no_points if shown.seen else incident.trouble
@@ -99,6 +99,12 @@ async def _retry(core: Core, unit: Unit, act: Act) -> Done:
     if again is not None:
         await _unknown_is_over(unit, again)
     return Done()
+
+
+async def _refuse_if_asked(unit: Unit, incident: Incident) -> None:
+    live = await unit.requests.live(incident.connection, incident.root) if incident.root else None
+    if live is not None:
+        raise Refusal("already_asked", f"{live.label} asks for this already: {describe_state(live).partition(': ')[2]}")
 
 
 def _still_unknown(again: Request | None) -> None:

@@ -19,7 +19,7 @@ from bot.service import people
 from bot.service.acts import ACTS, Act, Done
 from bot.service.core import Core
 from bot.service.requests import NotRead, WantsReason
-from bot.service.unit import LOOKUP_QUEUE, SLACK_QUEUE, Job, Lookup, Place, Unit
+from bot.service.unit import LOOKUP_QUEUE, SLACK_QUEUE, Job, Lookup, Opening, Place, Unit
 
 log = logging.getLogger(__name__)
 ANSWER_LIFE = timedelta(minutes=25)
@@ -73,16 +73,24 @@ async def press(core: Core, pressed: Press) -> Outcome:
     """Do it, once however often it is delivered; a refusal is recorded and told to the person alone."""
     async with core.store.unit(hurried=True) as unit:
         now = core.now()
-        if not await unit.first_time("press", pressed.key, now):
+        opening = await _open(core, unit, pressed, now)
+        if not opening.is_first:
             return Outcome(is_repeat=True)
-        outcome = await _press(core, unit, pressed, now, may_look_up=True)
+        outcome = await _press(core, unit, pressed, opening, may_look_up=True)
         if outcome.answer is not None and not pressed.in_form:
             await unit.messages.whisper(f"press:{pressed.key}", pressed.place, outcome.answer, now + ANSWER_LIFE)
         return outcome
 
 
-async def _press(core: Core, unit: Unit, pressed: Press, now: datetime, *, may_look_up: bool) -> Outcome:
-    person = await _person(core, unit, pressed)
+async def _open(core: Core, unit: Unit, pressed: Press, now: datetime) -> Opening:
+    place = pressed.place
+    return await unit.open_press(
+        pressed.key, now, (core.setup.workspace, place.user), (place.channel or "", pressed.message_ts)
+    )
+
+
+async def _press(core: Core, unit: Unit, pressed: Press, opening: Opening, *, may_look_up: bool) -> Outcome:
+    person, now = _person(core, pressed, opening), core.now()
     act = Act(
         person=person,
         subject=pressed.subject,
@@ -92,7 +100,8 @@ async def _press(core: Core, unit: Unit, pressed: Press, now: datetime, *, may_l
         channel=pressed.place.channel,
     )
     try:
-        await _refuse_orphan(unit, pressed)
+        if not opening.stands:
+            await _refuse_orphan(unit, pressed)
         done = await ACTS[pressed.verb.value](core, unit, act)
     except WantsReason as wish:
         form = PickPoint(
@@ -123,12 +132,12 @@ def _outcome(done: Done) -> Outcome:
     return Outcome(answer=Answer(done.text, Tone.DONE) if done.text else None)
 
 
-async def _person(core: Core, unit: Unit, pressed: Press) -> Person:
+def _person(core: Core, pressed: Press, opening: Opening) -> Person:
     """Facts about who pressed; whoever Slack says is of another organisation is, whatever the tables hold."""
     if pressed.team != core.setup.workspace:
         known = Person(pressed.team or "unknown", pressed.place.user)
         return replace(known, kind=PersonKind.FOREIGN, kind_read_at=core.now())
-    return await unit.directory.person(core.setup.workspace, pressed.place.user)
+    return opening.person
 
 
 async def _refuse_orphan(unit: Unit, pressed: Press) -> None:
@@ -137,8 +146,6 @@ async def _refuse_orphan(unit: Unit, pressed: Press) -> None:
     if not (place.channel and pressed.message_ts) or pressed.in_form:
         return
     label = f"{'req' if pressed.is_request else 'inc'}-{pressed.subject}"
-    if await unit.messages.at(place.channel, pressed.message_ts):
-        return
     if await unit.messages.is_orphan(label, place.channel, pressed.message_ts):
         orphan = {"channel": place.channel, "ts": pressed.message_ts, "subject": label}
         await unit.enqueue(Job("delete_orphan", SLACK_QUEUE, orphan))
@@ -185,7 +192,7 @@ async def press_after_look_up(core: Core, lookup: Lookup) -> None:
         now = core.now()
         if await unit.commands.lock(lookup.id) is None:
             return
-        outcome = await _press(core, unit, pressed, now, may_look_up=False)
+        outcome = await _press(core, unit, pressed, await _open(core, unit, pressed, now), may_look_up=False)
         await unit.commands.answered(lookup.id, now)
         answer = outcome.answer
         if outcome.modal is not None:

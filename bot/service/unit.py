@@ -58,6 +58,15 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Opening:
+    """What has to be known before a press is looked at; `stands`: a message that we know stands where it was made."""
+
+    is_first: bool
+    person: Person
+    stands: bool
+
+
+@dataclass(frozen=True)
 class Message:
     """A message that stands, or should stand, in the chat; `ts` is None until it was posted."""
 
@@ -221,6 +230,10 @@ class Unit(Protocol):
 
     async def first_time(self, kind: str, key: str, now: datetime) -> bool:
         """Whether this was never seen before; it counts as seen once the unit commits."""
+        ...
+
+    async def open_press(self, key: str, now: datetime, person: tuple[str, str], place: tuple[str, str]) -> Opening:
+        """Count a press as seen, in one look with what is known of the person (workspace, id) and the place (channel, ts)."""
         ...
 
     def record(self, *entries: AuditEntry) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 from sqlalchemy import Text, bindparam, column, func, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.audit import AuditEntry
 from bot.domain.text import clean
-from bot.store.prepared import Prepared, driver_of
+from bot.store.prepared import Last, Prepared
 from bot.store.tables import audit_entries
 
 _entries = func.unnest(bindparam("entries", type_=ARRAY(Text)))
@@ -50,7 +49,7 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
-async def write(connection: AsyncConnection, entries: Sequence[AuditEntry]) -> None:
+def write(last: Last, entries: Sequence[AuditEntry]) -> None:
     """Append the entries in their order, as one statement: its trigger takes the lock that sealing needs."""
     if entries:
-        await APPEND.count(driver_of(connection), entries=[canonical(entry) for entry in entries])
+        last.add(APPEND, entries=[canonical(entry) for entry in entries])

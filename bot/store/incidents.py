@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.incident import Incident, IncidentState
 from bot.store.codec import EXECUTION, dump
-from bot.store.prepared import Driver, Prepared, driver_of
+from bot.store.prepared import Driver, Last, Prepared, driver_of
 from bot.store.tables import incident_executions, incidents, messages, requests
 
 HOLD = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
@@ -69,8 +69,8 @@ READ_AGAIN = Prepared(update(incidents).where(incidents.c.id == bindparam("of"))
 class IncidentRows:
     """The unit's incidents; every load takes the row's lock."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    def __init__(self, connection: AsyncConnection, last: Last) -> None:
+        self._connection, self._last = connection, last
 
     @property
     def _driver(self) -> Driver:
@@ -111,11 +111,11 @@ class IncidentRows:
         for execution in dict.fromkeys(executions):
             if execution:
                 values = {"connection": incident.connection, "execution_id": execution, "incident_id": incident.id}
-                await LINK.count(self._driver, **values)
+                self._last.add(LINK, **values)
 
     async def read_again_at(self, incident_id: int, at: datetime | None) -> None:
         """When the engine is to be asked about it by itself; None = not."""
-        await READ_AGAIN.count(self._driver, of=incident_id, at=at)
+        self._last.add(READ_AGAIN, of=incident_id, at=at)
 
     async def absorb(self, into: Incident, other: Incident) -> None:
         """Lead the executions and requests of another incident of the same chain to this one."""

@@ -1,19 +1,28 @@
-"""Enqueues jobs by name, on the connection of the unit, so that a rollback takes row and job together."""
+"""Enqueues jobs by name, with the commit of the unit, so that a rollback takes rows and jobs together."""
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
-from procrastinate import App, jobs
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.service.unit import Job
-from bot.store.prepared import Prepared, driver_of
+from bot.store.prepared import Last, Prepared, driver_of
 
-# A job that waits and is due makes another one needless; the share lock keeps it from starting before this commit.
-WAITING_ON_LANES = Prepared(
+# The job engine's own function takes them all at once. A job that waits and is due makes another one of its lane needless;
+# the share lock keeps it from starting before this commit.
+DEFER = Prepared(
     text(
-        "SELECT lock, task_name FROM jobs.procrastinate_jobs WHERE lock = ANY(:lanes) AND status = 'todo'"
-        " AND (scheduled_at IS NULL OR scheduled_at <= now()) FOR KEY SHARE"
+        "WITH waiting AS MATERIALIZED (SELECT lock, task_name FROM jobs.procrastinate_jobs WHERE lock = ANY(:lanes)"
+        " AND status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now()) FOR KEY SHARE)"
+        " SELECT jobs.procrastinate_defer_jobs_v1(array_agg(ROW(made.queue, made.task, 0, made.lane, NULL, made.args, made.at)"
+        "::jobs.procrastinate_job_to_defer_v1 ORDER BY made.number))"
+        " FROM jsonb_to_recordset(CAST(:made AS jsonb)) AS made(number integer, queue text, task text, lane text,"
+        " args jsonb, at timestamptz, collapses boolean)"
+        " WHERE NOT (made.collapses AND EXISTS"
+        " (SELECT 1 FROM waiting WHERE waiting.lock = made.lane AND waiting.task_name = made.task))"
+        " HAVING count(*) > 0"
     )
 )
 WAITING_WITH_ARGS = Prepared(
@@ -25,10 +34,10 @@ WAITING_WITH_ARGS = Prepared(
 
 
 class JobRows:
-    """The unit's side of the job engine; `app` is never opened and knows no task. What is enqueued is written by `write`."""
+    """The unit's side of the job engine; what is enqueued is written with the commit."""
 
-    def __init__(self, connection: AsyncConnection, app: App) -> None:
-        self._connection, self._app = connection, app
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
         self._waiting: list[Job] = []
 
     async def enqueue(self, job: Job) -> None:
@@ -44,19 +53,25 @@ class JobRows:
         if job not in self._waiting and not await WAITING_WITH_ARGS.first(driver_of(self._connection), **known):
             await self.enqueue(job)
 
-    async def write(self) -> None:
-        """Defer everything at once, on the connection of the unit, so that a rollback takes rows and jobs together."""
+    def write(self, last: Last) -> None:
+        """Leave all that was enqueued to the commit."""
         jobs, self._waiting = self._waiting, []
-        if lanes := [job.lane for job in jobs if job.collapses]:
-            stand = {tuple(row) for row in await WAITING_ON_LANES.rows(driver_of(self._connection), lanes=lanes)}
-            jobs = [job for job in jobs if not (job.collapses and (job.lane, job.task) in stand)]
         if jobs:
-            await self._defer(*jobs)
+            last.add(DEFER, **arguments_of(jobs))
 
-    async def _defer(self, *jobs: Job) -> None:
-        made = [self._configured(job) for job in jobs]
-        await self._app.job_manager.batch_defer_jobs_async(made, connection=driver_of(self._connection))
 
-    def _configured(self, job: Job) -> jobs.Job:
-        deferrer = self._app.configure_task(job.task, queue=job.queue, lock=job.lane, schedule_at=job.at)
-        return deferrer.make_new_job(**dict(job.args))
+def arguments_of(jobs: Sequence[Job]) -> dict[str, Any]:
+    """These jobs as DEFER takes them."""
+    made = [
+        {
+            "number": number,
+            "queue": job.queue,
+            "task": job.task,
+            "lane": job.lane,
+            "args": dict(job.args),
+            "at": job.at.isoformat() if job.at else None,
+            "collapses": job.collapses,
+        }
+        for number, job in enumerate(jobs)
+    ]
+    return {"lanes": [job.lane for job in jobs if job.collapses], "made": json.dumps(made)}

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.service.unit import SLACK_QUEUE, Job, Message, Rank
 from bot.store import storms
-from bot.store.jobs import JobRows
 from bot.store.messages import due, message_from, parents, select_messages
 from bot.store.tables import budgets, messages, pauses
 from bot.store.unit_of_work import SqlStore
@@ -107,12 +106,10 @@ class SqlOutbox:
 
     async def wake_at(self, lane: str, at: datetime) -> None:
         """Enqueue a timer without a lock that enqueues the lane again, unless one waits that is as early."""
-        async with self._engine.begin() as connection:
-            known = await connection.execute(EARLIER_WAKE, {"lane": lane, "at": at + timedelta(milliseconds=50)})
+        async with self._store.unit() as unit:
+            known = await unit.connection.execute(EARLIER_WAKE, {"lane": lane, "at": at + timedelta(milliseconds=50)})
             if not known.first():
-                jobs = JobRows(connection, self._store.app)
-                await jobs.enqueue(Job("wake", SLACK_QUEUE, {"lane": lane}, at=at))
-                await jobs.write()
+                await unit.enqueue(Job("wake", SLACK_QUEUE, {"lane": lane}, at=at))
 
     async def wake(self, lane: str) -> None:
         """What the timer does."""

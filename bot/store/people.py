@@ -1,11 +1,10 @@
 """What the store knows of people, groups and channels: Directory over three tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, bindparam, column, delete, func, insert, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import delete, insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,24 +12,14 @@ from bot.domain.policy import Person, PersonKind
 from bot.store.prepared import Prepared, driver_of
 from bot.store.tables import groups, memberships, people
 
-_wanted = (
-    func.unnest(bindparam("users", type_=ARRAY(Text))).table_valued(column("user_id", Text), name="wanted").render_derived()
+FACTS_SQL = (  # all that is known of people, in one look: a press waits for it
+    "SELECT 'kind' AS what, id AS user_id, kind AS word, read_at AS at FROM people"
+    " WHERE workspace = :workspace AND id = ANY(:users)"
+    " UNION ALL SELECT 'member', user_id, group_id, NULL FROM memberships"
+    " WHERE workspace = :workspace AND user_id = ANY(:users)"
+    " UNION ALL SELECT 'read', NULL, id, read_at FROM groups WHERE workspace = :workspace"
 )
-_belongs = select(func.array_agg(memberships.c.group_id)).where(
-    memberships.c.workspace == bindparam("workspace"), memberships.c.user_id == _wanted.c.user_id
-)
-_read = select(func.json_object_agg(groups.c.id, groups.c.read_at)).where(groups.c.workspace == bindparam("workspace"))
-FACTS = Prepared(  # all that is known of people, in one look: a press waits for it
-    select(
-        _wanted.c.user_id,
-        people.c.kind,
-        people.c.read_at,
-        _belongs.scalar_subquery().label("belongs"),
-        _read.scalar_subquery().label("groups_read_at"),
-    ).select_from(
-        _wanted.outerjoin(people, (people.c.workspace == bindparam("workspace")) & (people.c.id == _wanted.c.user_id))
-    )
-)
+FACTS = Prepared(text(FACTS_SQL))
 
 
 class DirectoryRows:
@@ -51,8 +40,7 @@ class DirectoryRows:
         return [found[workspace][user] for workspace, user in named]
 
     async def _people(self, workspace: str, users: Sequence[str]) -> dict[str, Person]:
-        rows = await FACTS.rows(driver_of(self._connection), workspace=workspace, users=users)
-        return {row.user_id: _person(workspace, row) for row in rows}
+        return people_from(workspace, users, await FACTS.rows(driver_of(self._connection), workspace=workspace, users=users))
 
     async def save_kind(self, workspace: str, user: str, kind: PersonKind, now: datetime) -> None:
         """What a person is, as read now."""
@@ -82,12 +70,19 @@ class DirectoryRows:
         )
 
 
-def _person(workspace: str, row: Any) -> Person:
+def people_from(workspace: str, users: Sequence[str], rows: Sequence[Any]) -> dict[str, Person]:
+    """People out of such rows."""
+    read_at = {row.word: row.at for row in rows if row.what == "read"}
+    return {user: _person(workspace, user, rows, read_at) for user in users}
+
+
+def _person(workspace: str, user: str, rows: Sequence[Any], read_at: Mapping[str, datetime]) -> Person:
+    kind = next((row for row in rows if row.what == "kind" and row.user_id == user), None)
     return Person(
         workspace=workspace,
-        id=row.user_id,
-        kind=PersonKind(row.kind) if row.kind else None,
-        kind_read_at=row.read_at,
-        groups=frozenset(row.belongs or ()),
-        read_at={group: datetime.fromisoformat(at) for group, at in (row.groups_read_at or {}).items()},
+        id=user,
+        kind=PersonKind(kind.word) if kind else None,
+        kind_read_at=kind.at if kind else None,
+        groups=frozenset(row.word for row in rows if row.what == "member" and row.user_id == user),
+        read_at=read_at,
     )

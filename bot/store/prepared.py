@@ -3,6 +3,8 @@
 SQLAlchemy takes three times as long for each execution as driver and database together; of a press that was most of all.
 """
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -43,9 +45,10 @@ class Prepared:
         return str(self._compiled).encode()
 
     async def rows(self, driver: Driver, **values: Any) -> list[Any]:
-        """Run it; its rows as named tuples, none where it gives none."""
+        """Run it; its rows as named tuples."""
         cursor = await self._run(driver, values)
-        return await cursor.fetchall() if cursor.description else []
+        with faults_translated(self._sql):  # in a pipeline they come with the rows
+            return await cursor.fetchall()
 
     async def first(self, driver: Driver, **values: Any) -> Any:
         """Run it; its first row, or None."""
@@ -55,15 +58,45 @@ class Prepared:
         """Run it; how many rows it changed."""
         return (await self._run(driver, values)).rowcount
 
-    async def _run(self, driver: Driver, values: dict[str, Any]) -> psycopg.AsyncCursor[Any]:
+    async def _run(self, driver: Driver, values: Mapping[str, Any]) -> psycopg.AsyncCursor[Any]:
+        cursor = driver.cursor(row_factory=namedtuple_row)
+        with faults_translated(self._sql):
+            return await cursor.execute(self._sql, self._parameters(values))
+
+    def _parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
         compiled = self._compiled
         parameters = {**compiled.params, **values}
         for name, process in compiled._bind_processors.items():  # noqa: SLF001 — no other way to what makes JSON of a value
             parameters[name] = process(parameters[name])  # type: ignore[operator]  # sequences are those of tuples
-        cursor = driver.cursor(row_factory=namedtuple_row)
-        try:
-            return await cursor.execute(self._sql, parameters)
-        except psycopg.Error as fault:
-            raise DBAPIError.instance(
-                self._sql.decode(), None, fault, psycopg.Error, hide_parameters=True, dialect=DIALECT
-            ) from fault
+        return parameters
+
+
+class Last:
+    """Statements whose result nobody waits for, sent together with the commit: one way to the database and back."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Prepared, Mapping[str, Any]]] = []
+
+    def add(self, statement: Prepared, **values: Any) -> None:
+        """One more, after those there are."""
+        self._waiting.append((statement, values))
+
+    async def commit(self, driver: Driver) -> None:
+        """Run them in their order and commit; all of it or, with a fault, nothing."""
+        waiting, self._waiting = self._waiting, []
+        with faults_translated(b"COMMIT"):
+            async with driver.pipeline():
+                for statement, values in waiting:
+                    await statement._run(driver, values)  # noqa: SLF001 — the same thing, in the same room
+                await driver.commit()
+
+
+@contextmanager
+def faults_translated(statement: bytes) -> Iterator[None]:
+    """The driver's faults as SQLAlchemy's, without what was to be written."""
+    try:
+        yield
+    except psycopg.Error as fault:
+        raise DBAPIError.instance(
+            statement.decode(), None, fault, psycopg.Error, hide_parameters=True, dialect=DIALECT
+        ) from fault

@@ -12,7 +12,7 @@ from bot.domain.incident import Incident
 from bot.domain.request import LIVE, Decision, Request, RequestState
 from bot.store.codec import POINT, dump, dump_rules, load_rules
 from bot.store.incidents import IncidentRows, StaleWrite
-from bot.store.prepared import Driver, Prepared, driver_of
+from bot.store.prepared import Driver, Last, Prepared, driver_of
 from bot.store.tables import decisions, requests
 
 SPECIAL = {"action", "point", "rules", "state"}
@@ -76,8 +76,8 @@ async def decisions_of(connection: AsyncConnection, request_id: int) -> tuple[De
 class RequestRows:
     """The unit's requests."""
 
-    def __init__(self, connection: AsyncConnection, incidents: IncidentRows) -> None:
-        self._connection, self._incidents = connection, incidents
+    def __init__(self, connection: AsyncConnection, incidents: IncidentRows, last: Last) -> None:
+        self._connection, self._incidents, self._last = connection, incidents, last
 
     async def lock(self, request_id: int) -> tuple[Request, Incident | None] | None:
         """The request and its incident, both locked until the unit ends, the incident first."""
@@ -108,8 +108,8 @@ class RequestRows:
         return int((await NEW_ID.first(self._driver)).id)
 
     async def add(self, request: Request) -> None:
-        """Store a new request under its id; a second live one of the chain breaks the unit."""
-        await ADD.count(self._driver, **_values(request), id=request.id)
+        """Store a new request under its id; a second live one of the chain breaks the unit at its end."""
+        self._last.add(ADD, **_values(request), id=request.id)
 
     async def save(self, before: Request, after: Request) -> None:
         """Store a change and a new decision; raises StaleWrite unless state and version are still those loaded."""
@@ -117,8 +117,8 @@ class RequestRows:
         if await SAVE.count(self._driver, **values, of=before.id, was=before.state.value, before=before.version) != 1:
             raise StaleWrite(before.label)
         for decision in after.decisions[len(before.decisions) :]:
-            await DECIDE.count(
-                self._driver,
+            self._last.add(
+                DECIDE,
                 request_id=after.id,
                 actor=decision.actor,
                 is_approval=decision.is_approval,

@@ -8,22 +8,21 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
-from procrastinate import App
-from sqlalchemy import URL, bindparam, event, insert
+from sqlalchemy import URL, bindparam, event, insert, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.domain.audit import AuditEntry
 from bot.domain.ports import Clock
-from bot.service.unit import Job
+from bot.service.unit import Job, Opening
 from bot.store import audit
 from bot.store.commands import CommandRows, ConnectionRows
 from bot.store.incidents import IncidentRows
 from bot.store.jobs import JobRows
 from bot.store.messages import MessageRows
-from bot.store.people import DirectoryRows
-from bot.store.prepared import Prepared, driver_of
+from bot.store.people import FACTS_SQL, DirectoryRows, people_from
+from bot.store.prepared import Last, Prepared, driver_of
 from bot.store.requests import RequestRows
 from bot.store.schema import SEARCH_PATH
 from bot.store.tables import rejected_notices, seen
@@ -40,6 +39,11 @@ FIRST_TIME = Prepared(
     .on_conflict_do_nothing()
     .returning(seen.c.key)
 )
+
+_SEEN = "WITH first AS (INSERT INTO seen (kind, key, at) VALUES ('press', :key, :at) ON CONFLICT DO NOTHING RETURNING key)"
+_FIRST = "UNION ALL SELECT 'first', NULL, key, NULL FROM first"
+_STANDS = "UNION ALL SELECT 'stands', NULL, ts, NULL FROM messages WHERE channel = :channel AND ts = :ts"
+OPENING = Prepared(text(f"{_SEEN} {FACTS_SQL} {_FIRST} {_STANDS}"))
 
 
 def open_engine(url: str | URL, pool_size: int = 8, limits: str = PATIENT) -> AsyncEngine:
@@ -81,12 +85,13 @@ def _look_at_rested(engine: AsyncEngine) -> None:
 class SqlUnit:
     """The unit over one connection; see `bot.service.unit`."""
 
-    def __init__(self, connection: AsyncConnection, app: App, now: datetime) -> None:
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         self.connection = connection
-        self._jobs = JobRows(connection, app)
+        self._jobs = JobRows(connection)
         self._entries: list[AuditEntry] = []
-        self.incidents = IncidentRows(connection)
-        self.requests = RequestRows(connection, self.incidents)
+        self._last = Last()
+        self.incidents = IncidentRows(connection, self._last)
+        self.requests = RequestRows(connection, self.incidents, self._last)
         self.messages = MessageRows(connection, self._jobs, now)
         self.directory = DirectoryRows(connection)
         self.commands = CommandRows(connection)
@@ -95,6 +100,17 @@ class SqlUnit:
     async def first_time(self, kind: str, key: str, now: datetime) -> bool:
         """Whether this was never seen before; a second unit at the same moment waits for the first to end."""
         return await FIRST_TIME.first(driver_of(self.connection), kind=kind, key=key, at=now) is not None
+
+    async def open_press(self, key: str, now: datetime, person: tuple[str, str], place: tuple[str, str]) -> Opening:
+        """Count a press as seen, and all that has to be known before it is looked at."""
+        workspace, user = person
+        channel, ts = place
+        arguments = {"key": key, "at": now, "workspace": workspace, "users": [user], "channel": channel, "ts": ts}
+        driver = driver_of(self.connection)
+        async with driver.pipeline():  # BEGIN goes along
+            rows = await OPENING.rows(driver, **arguments)
+        words = {row.what for row in rows}
+        return Opening("first" in words, people_from(workspace, [user], rows)[user], stands="stands" in words)
 
     def record(self, *entries: AuditEntry) -> None:
         """Add audit entries, written last so that the lock they share is held briefly."""
@@ -113,30 +129,27 @@ class SqlUnit:
         values = {"at": now, "connection": connection, "reason": reason, "body": body}
         await self.connection.execute(insert(rejected_notices).values(values))
 
-    async def write_jobs(self) -> None:
-        """Defer what was enqueued."""
-        await self._jobs.write()
-
-    async def write_audit(self) -> None:
-        """The last statement before the commit."""
-        await audit.write(self.connection, self._entries)
+    async def commit(self) -> None:
+        """Write what waits for the end, jobs and then audit entries last of all, and commit."""
+        self._jobs.write(self._last)
+        audit.write(self._last, self._entries)
+        await self._last.commit(driver_of(self.connection))
 
 
 class SqlStore:
-    """Makes units on an engine; `app` enqueues by name. Units of people who wait have connections that nothing else takes."""
+    """Makes units on an engine; those of people who wait have connections that nothing else takes."""
 
-    def __init__(self, engine: AsyncEngine, app: App, clock: Clock) -> None:
-        self.engine, self.app, self._clock = engine, app, clock
+    def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
+        self.engine, self._clock = engine, clock
         self._hurried = open_engine(engine.url, pool_size=4, limits=HURRIED)
 
     @asynccontextmanager
     async def unit(self, *, hurried: bool = False) -> AsyncIterator[SqlUnit]:
         """A transaction that commits at the end of the block and rolls back on any error."""
         async with (self._hurried if hurried else self.engine).connect() as connection, connection.begin():
-            unit = SqlUnit(connection, self.app, self._clock.now())
+            unit = SqlUnit(connection, self._clock.now())
             yield unit
-            await unit.write_jobs()
-            await unit.write_audit()
+            await unit.commit()
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -22,7 +23,8 @@ from bot.domain.audit import AuditAction
 from bot.domain.errors import OutcomeUnknown
 from bot.domain.execution import ExecutionRef, Receipt, ResumePoint
 from bot.service.unit import Job, lane_of
-from bot.store.jobs import JobRows
+from bot.store.audit import APPEND, canonical
+from bot.store.prepared import driver_of
 from bot.store.unit_of_work import SqlUnit
 from tests.journeys.pointed import PointedRestate, PointedStore
 
@@ -85,7 +87,7 @@ class LockingStore(PointedStore):
                 if found is None:
                     await plain(job)
                 else:
-                    await unit._jobs._defer(replace(job, lane=lane_of(found[0].connection, found[0].root)))
+                    unit._jobs._waiting.append(replace(job, lane=lane_of(found[0].connection, found[0].root)))
 
             unit.enqueue = enqueue  # type: ignore[method-assign]  # the bug
             yield unit
@@ -106,16 +108,24 @@ class QueueingStore(PointedStore):
 
             unit._jobs.enqueue = keep  # type: ignore[method-assign]  # the bug
             yield unit
-            await unit.write_audit()
+            await _write_entries(unit)
             unit._entries.clear()
             for job in sorted(jobs, key=lambda job: job.collapses):  # wake-ups last: nobody notices the aborted transaction
-                await _defer_once(unit, unit._jobs, job)
+                await _defer_once(unit, job)
 
 
-async def _defer_once(unit: SqlUnit, rows: JobRows, job: Job) -> None:
-    raw = (await unit.connection.get_raw_connection()).driver_connection
-    deferrer = rows._app.configure_task(
-        job.task, queue=job.queue, lock=job.lane, queueing_lock=job.lane, schedule_at=job.at, connection=raw
+async def _write_entries(unit: SqlUnit) -> None:
+    await APPEND.count(driver_of(unit.connection), entries=[canonical(entry) for entry in unit._entries])
+
+
+async def _defer_once(unit: SqlUnit, job: Job) -> None:
+    deferrer = App(connector=PsycopgConnector()).configure_task(
+        job.task,
+        queue=job.queue,
+        lock=job.lane,
+        queueing_lock=job.lane,
+        schedule_at=job.at,
+        connection=driver_of(unit.connection),
     )
     with suppress(AlreadyEnqueued):
         await deferrer.defer_async(**dict(job.args))
@@ -133,7 +143,7 @@ class ForgetfulStore(PointedStore):
                 async with unit.connection.begin_nested():
                     if any(entry.action is AuditAction.RECEIPT_RUNNING for entry in unit._entries):
                         await unit.connection.execute(text("SELECT 1/0"))
-                    await unit.write_audit()
+                    await _write_entries(unit)
             unit._entries.clear()
 
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from procrastinate import App, PsycopgConnector
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -69,7 +68,7 @@ async def test_the_running_role_cannot_change_what_was_recorded(running: AsyncEn
 
 async def test_the_running_role_does_all_its_work(running: AsyncEngine) -> None:
     clock = StandingClock()
-    store = SqlStore(running, App(connector=PsycopgConnector()), clock)
+    store = SqlStore(running, clock)
 
     await schema.check(running)
     async with store.unit() as unit:

@@ -9,6 +9,8 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import make_url
 
 from bot.service.unit import Job
+from bot.store.jobs import DEFER, arguments_of
+from bot.store.prepared import driver_of
 from bot.store.schema import SEARCH_PATH
 from bot.store.unit_of_work import SqlStore
 from tests.domain.things import MINUTE, NOW
@@ -42,6 +44,21 @@ async def test_a_job_waits_in_its_queue_with_its_lane_and_time(store: SqlStore) 
         ("engine:orders", "carry_out", {"request_id": 17}, "orders:run-1:17", None, "todo"),
         ("timer", "expire", {"request_id": 17}, None, NOW + MINUTE, "todo"),
     ]
+
+
+async def test_a_job_is_the_one_that_the_job_engine_itself_would_have_made(store: SqlStore) -> None:
+    await enqueue(store, CARRY_OUT)
+    async with store.engine.begin() as connection:
+        theirs = App(connector=PsycopgConnector()).configure_task(
+            CARRY_OUT.task, queue=CARRY_OUT.queue, lock=CARRY_OUT.lane, connection=driver_of(connection)
+        )
+        await theirs.defer_async(**dict(CARRY_OUT.args))
+
+    ours, wanted = await ask(store, "SELECT to_jsonb(job) - 'id' FROM jobs.procrastinate_jobs AS job ORDER BY id")
+    assert ours == wanted
+    events = "SELECT array_agg(type::text) FROM jobs.procrastinate_events GROUP BY job_id ORDER BY job_id"
+    ours, wanted = await ask(store, events)
+    assert ours == wanted
 
 
 async def test_a_job_behind_a_lock_is_never_scheduled(store: SqlStore) -> None:
@@ -171,7 +188,7 @@ async def test_a_waiting_delivery_does_not_start_before_the_change_it_stands_for
     await want(store, "inc-1")
     async with store.unit() as unit:
         await unit.messages.change("inc-1", "card")
-        await unit.write_jobs()  # the last but one thing before the commit
+        await DEFER.rows(driver_of(unit.connection), **arguments_of([DELIVER]))  # as it is sent together with the commit
         await drain()
         assert seen == []
     await drain()

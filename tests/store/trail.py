@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.domain.audit import AuditAction, AuditEntry
 from bot.store import audit
+from bot.store.prepared import Last, driver_of
 from bot.store.unit_of_work import open_engine
 
 BEGIN = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -54,7 +55,9 @@ def entry(number: int, **changes: object) -> AuditEntry:
 async def write(engine: AsyncEngine, *entries: AuditEntry) -> None:
     """Append entries as the store does."""
     async with engine.begin() as connection:
-        await audit.write(connection, entries)
+        last = Last()
+        audit.write(last, entries)
+        await last.commit(driver_of(connection))
 
 
 async def tamper(engine: AsyncEngine, *statements: str) -> None:
