@@ -25,6 +25,7 @@ from bot.domain.execution import ExecutionRef, Receipt, ResumePoint
 from bot.service.unit import Job, lane_of
 from bot.store.audit import APPEND, canonical
 from bot.store.prepared import driver_of
+from bot.store.requests import ADD
 from bot.store.unit_of_work import SqlUnit
 from tests.journeys.pointed import PointedRestate, PointedStore
 
@@ -83,11 +84,11 @@ class LockingStore(PointedStore):
             plain = unit.enqueue
 
             async def enqueue(job: Job) -> None:
-                found = await unit.requests.lock(int(job.args["request_id"])) if job.task == "expire" else None
-                if found is None:
-                    await plain(job)
+                made = [values for statement, values in unit._last._waiting if statement is ADD and job.task == "expire"]
+                if made:
+                    unit._jobs._waiting.append(replace(job, lane=lane_of(made[0]["connection"], made[0]["root"])))
                 else:
-                    unit._jobs._waiting.append(replace(job, lane=lane_of(found[0].connection, found[0].root)))
+                    await plain(job)
 
             unit.enqueue = enqueue  # type: ignore[method-assign]  # the bug
             yield unit
@@ -108,7 +109,10 @@ class QueueingStore(PointedStore):
 
             unit._jobs.enqueue = keep  # type: ignore[method-assign]  # the bug
             yield unit
+            for statement, values in unit._last._waiting:
+                await statement.count(driver_of(unit.connection), **values)
             await _write_entries(unit)
+            unit._last._waiting.clear()
             unit._entries.clear()
             for job in sorted(jobs, key=lambda job: job.collapses):  # wake-ups last: nobody notices the aborted transaction
                 await _defer_once(unit, job)
