@@ -14,7 +14,7 @@ from bot.store.codec import EXECUTION, dump
 from bot.store.prepared import Driver, Last, Prepared, driver_of
 from bot.store.tables import incident_executions, incidents, messages, requests
 
-HOLD = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
+HOLD = Prepared(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"))
 COLUMNS = tuple(column for column in incidents.c if column.name != "read_next_at")
 
 
@@ -83,8 +83,10 @@ class IncidentRows:
 
     async def lock_by_execution(self, connection: str, execution_id: str) -> Incident | None:
         """The incident an execution leads to, locked; where there is none, nobody else opens one until the unit ends."""
-        await self._connection.execute(HOLD, {"key": f"{connection}:{execution_id}"})
-        found = await BY_EXECUTION.first(self._driver, on=connection, execution=execution_id)
+        driver = self._driver
+        async with driver.pipeline():  # one after the other, and one way there and back
+            await HOLD.run(driver, key=f"{connection}:{execution_id}")
+            found = await BY_EXECUTION.first(driver, on=connection, execution=execution_id)
         return await self.lock(found.incident_id) if found else None
 
     async def lock_by_root(self, connection: str, root: str) -> Incident | None:

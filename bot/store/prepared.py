@@ -3,7 +3,7 @@
 SQLAlchemy takes three times as long for each execution as driver and database together; of a press that was most of all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -44,6 +44,19 @@ class Prepared:
     def _sql(self) -> bytes:
         return str(self._compiled).encode()
 
+    @cached_property
+    def _fixed(self) -> Mapping[str, Any]:
+        return dict(self._compiled.params)
+
+    @cached_property
+    def _processors(self) -> Mapping[str, Callable[[Any], Any]]:
+        found = self._compiled._bind_processors  # noqa: SLF001 — no other way to what makes JSON of a value
+        return {name: process for name, process in found.items() if callable(process)}
+
+    async def run(self, driver: Driver, **values: Any) -> None:
+        """Run it for its effect; in a pipeline nobody waits for it."""
+        await self._run(driver, values)
+
     async def rows(self, driver: Driver, **values: Any) -> list[Any]:
         """Run it; its rows as named tuples."""
         cursor = await self._run(driver, values)
@@ -64,10 +77,9 @@ class Prepared:
             return await cursor.execute(self._sql, self._parameters(values))
 
     def _parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        compiled = self._compiled
-        parameters = {**compiled.params, **values}
-        for name, process in compiled._bind_processors.items():  # noqa: SLF001 — no other way to what makes JSON of a value
-            parameters[name] = process(parameters[name])  # type: ignore[operator]  # sequences are those of tuples
+        parameters = {**self._fixed, **values}
+        for name, process in self._processors.items():
+            parameters[name] = process(parameters[name])
         return parameters
 
 
@@ -87,7 +99,7 @@ class Last:
         with faults_translated(b"COMMIT"):
             async with driver.pipeline():
                 for statement, values in waiting:
-                    await statement._run(driver, values)  # noqa: SLF001 — the same thing, in the same room
+                    await statement.run(driver, **values)
                 await driver.commit()
 
 

@@ -99,7 +99,9 @@ class SqlUnit:
 
     async def first_time(self, kind: str, key: str, now: datetime) -> bool:
         """Whether this was never seen before; a second unit at the same moment waits for the first to end."""
-        return await FIRST_TIME.first(driver_of(self.connection), kind=kind, key=key, at=now) is not None
+        driver = driver_of(self.connection)
+        async with driver.pipeline():  # BEGIN goes along, where this is the first
+            return await FIRST_TIME.first(driver, kind=kind, key=key, at=now) is not None
 
     async def open_press(self, key: str, now: datetime, person: tuple[str, str], place: tuple[str, str]) -> Opening:
         """Count a press as seen, and all that has to be known before it is looked at."""
