@@ -261,7 +261,7 @@ def client_of(app: ASGIApp) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://bot")
 
 
-def workspace(seam: Seam) -> SlackSimulator:
+def workspace(http: Any) -> SlackSimulator:
     """A Slack with one who asks, one who approves, one elsewhere, a guest and one of another organisation."""
     cast = default_cast()
     cast.people[NORA] = Person(NORA, "nora", "Nora Novak", cast.team_id, role="Member elsewhere")
@@ -275,7 +275,7 @@ def workspace(seam: Seam) -> SlackSimulator:
         channels=[*cast.channels.values(), elsewhere],
         groups=cast.groups.values(),
         pace=False,
-        http=client_of(seam),
+        http=http,
     )
 
 
@@ -299,17 +299,23 @@ async def opened(
     poll_seconds: int = 0,
     environment: Mapping[str, str] | None = None,
     configuration: str = CONFIGURATION,
+    delivered_by: Callable[[ASGIApp], Any] = client_of,
+    before_engines: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> AsyncIterator[Bot]:
-    """A bot on a migrated database, everybody's facts read, no worker running yet."""
+    """A bot on a migrated database, everybody's facts read, no worker running yet.
+
+    `delivered_by` makes the client that Slack's requests come by; `before_engines` puts something before each engine.
+    """
     seam = Seam()
     orders, billing = RestateSimulator(retry_seconds=0.01), RestateSimulator(retry_seconds=0.01)
-    slack = workspace(seam)
+    slack = workspace(delivered_by(seam))
     async with AsyncExitStack() as stack:
         stack.enter_context(logging_as_before())
         slack.public_url = await stack.enter_async_context(serve(slack.app))
         for each in (slack.close, orders.aclose, billing.aclose):
             stack.push_async_callback(each)
-        urls = {name: await stack.enter_async_context(serve(app)) for name, app in (("orders", orders), ("billing", billing))}
+        served = {name: serve(before_engines(app)) for name, app in (("orders", orders), ("billing", billing))}
+        urls = {name: await stack.enter_async_context(server) for name, server in served.items()}
         file = folder / "resumebot.toml"
         file.write_text(configuration.format(**urls, poll_seconds=poll_seconds), encoding="utf-8")
         variables = {
