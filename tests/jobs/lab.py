@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,7 +178,8 @@ def _signal_all(server: Embedded, sign: signal.Signals) -> None:
     parent = server.server.pid
     os.kill(parent, sign)  # first, so that no new session escapes
     for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-        os.kill(int(child), sign)
+        with suppress(ProcessLookupError):  # a session that has ended meanwhile
+            os.kill(int(child), sign)
 
 
 def url_on(server: Embedded, database: str) -> str:
