@@ -5,17 +5,15 @@ from bot.domain.policy import approvals_missing, may_request
 from bot.domain.request import Request
 from bot.service import people
 from bot.service.core import Core
-from bot.service.receipts import put_off
 from bot.service.unit import Unit
+
+PEOPLE_UNREAD = "Slack does not say who may do this now, so nothing is sent"
 
 
 async def people_read(core: Core, request: Request) -> bool:
-    """Whether what the decision hangs on could be read afresh; puts the request off when not."""
+    """Whether all that the decision hangs on could be read afresh."""
     users = [actor.rsplit("/", 1)[-1] for actor in (request.requester, *request.approvers)]
-    if await people.refresh_for(core, users, request.rules.principals, request.channel):
-        return True
-    await put_off(core, request, "Slack does not say who may do this now, so nothing is sent")
-    return False
+    return await people.refresh_for(core, users, request.rules.principals, request.channel)
 
 
 async def still_allowed(core: Core, unit: Unit, request: Request) -> None:

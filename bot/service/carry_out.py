@@ -3,6 +3,7 @@
 approved ─▶ engine and people read afresh ─tx─▶ resuming ─▶ engine.resume ─tx─▶ running | refused | approved | unknown
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from bot.domain import lifecycle
@@ -14,7 +15,7 @@ from bot.domain.request import Request, RequestState
 from bot.domain.setup import seconds
 from bot.domain.text import cleaned
 from bot.service import health, kills
-from bot.service.before_call import people_read, still_allowed
+from bot.service.before_call import PEOPLE_UNREAD, people_read, still_allowed
 from bot.service.carry_out_start import carry_out_start
 from bot.service.core import Core
 from bot.service.incidents import follow_chain
@@ -97,18 +98,26 @@ async def _send(core: Core, request: Request) -> None:
 
 async def _read_afresh(core: Core, request: Request) -> Execution | None:
     """The execution as it stands, once people are read too; None when the request goes no further for now."""
+    reading = asyncio.create_task(people_read(core, request))
     try:
         execution = await follow_chain(core, request.ref)
-        await health.answered(core, request.connection)
-    except NotFound as error:
-        await refuse(core, request, f"the engine does not know it any more: {error}")
-        return None
     except EngineError as error:
-        await health.failed(core, request.connection, error)
-        await put_off(core, request, str(error), error.wait if isinstance(error, RateLimited) else None)
+        await reading
+        await _cannot_be_read(core, request, error)
         return None
-    is_read = await people_read(core, request)
-    return execution if is_read and not core.life.is_ending else None
+    await health.answered(core, request.connection)
+    if await reading:
+        return None if core.life.is_ending else execution
+    await put_off(core, request, PEOPLE_UNREAD)
+    return None
+
+
+async def _cannot_be_read(core: Core, request: Request, error: EngineError) -> None:
+    if isinstance(error, NotFound):
+        await refuse(core, request, f"the engine does not know it any more: {error}")
+        return
+    await health.failed(core, request.connection, error)
+    await put_off(core, request, str(error), error.wait if isinstance(error, RateLimited) else None)
 
 
 async def _prepare_first(core: Core, engine: PreparesResume, request: Request) -> bool:

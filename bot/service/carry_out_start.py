@@ -6,7 +6,7 @@ from bot.domain.execution import StartTarget
 from bot.domain.ports import StartsExecutions
 from bot.domain.request import Request
 from bot.service import starts
-from bot.service.before_call import people_read, still_allowed
+from bot.service.before_call import PEOPLE_UNREAD, people_read, still_allowed
 from bot.service.core import Core
 from bot.service.receipts import call_once, overtaken, put_off, refuse, unchanged
 from bot.service.requests import end_early, refresh_messages, save_step
@@ -24,6 +24,7 @@ async def carry_out_start(core: Core, request: Request) -> None:
             await refuse(core, request, str(refusal))
         return
     if not await people_read(core, request):
+        await put_off(core, request, PEOPLE_UNREAD)
         return
     if core.life.is_ending:
         return

@@ -30,6 +30,7 @@ class Core:
     chat: Chat
     people: People
     life: Life = field(default_factory=Life)
+    heard: dict[str, datetime] = field(default_factory=dict)  # when this process last wrote that an engine answers
     _calling: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     def calling(self, connection: str) -> asyncio.Lock:

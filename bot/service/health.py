@@ -15,12 +15,17 @@ from bot.service.unit import ConnectionHealth, Unit
 
 log = logging.getLogger(__name__)
 FRESH_ENOUGH = seconds(10)
+HEARD_ENOUGH = seconds(3)
 
 
 async def answered(core: Core, connection: str) -> None:
-    """The engine has just answered."""
+    """The engine has just answered; what this process wrote of it a moment ago need not be written again."""
+    heard = core.heard.get(connection)
+    if heard is not None and core.now() - heard < HEARD_ENOUGH:
+        return
     async with core.store.unit() as unit:
         health, now = await unit.connections.lock(connection), core.now()
+        core.heard[connection] = now
         known = health.answered_at is not None and now - health.answered_at < FRESH_ENOUGH
         if known and health.silent_since is None:
             return
@@ -34,6 +39,7 @@ async def failed(core: Core, connection: str, error: EngineError) -> None:
     if isinstance(error, NotFound | NotResumable | RateLimited):
         await answered(core, connection)
         return
+    core.heard.pop(connection, None)
     async with core.store.unit() as unit:
         health, now = await unit.connections.lock(connection), core.now()
         since = health.silent_since or now

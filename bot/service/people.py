@@ -1,5 +1,6 @@
 """Keeps what is known of people fresh: all of it every minute, what a decision hangs on right before it is sent."""
 
+import asyncio
 from collections.abc import Iterable
 
 from bot.domain.errors import ChatError, ChatRefused
@@ -26,15 +27,25 @@ async def refresh_all(core: Core) -> None:
 
 async def refresh_group(core: Core, group: str) -> frozenset[str]:
     """Read a user group's or channel's members; trouble is kept with the group, and what was known grows old."""
-    try:
-        members = await _members(core, group)
-    except ChatError as error:
-        async with core.store.unit() as unit:
-            await unit.directory.save_trouble(core.setup.workspace, group, clean(str(error), 300), core.now())
-        return frozenset()
+    members = await _read_members(core, group)
     async with core.store.unit() as unit:
-        await unit.directory.save_members(core.setup.workspace, group, members, core.now())
-    return members
+        await _save_members(core, unit, group, members)
+    return frozenset() if isinstance(members, ChatError) else members
+
+
+async def _read_members(core: Core, group: str) -> frozenset[str] | ChatError:
+    try:
+        return await _members(core, group)
+    except ChatError as error:
+        return error
+
+
+async def _save_members(core: Core, unit: Unit, group: str, members: frozenset[str] | ChatError) -> None:
+    workspace, now = core.setup.workspace, core.now()
+    if isinstance(members, ChatError):
+        await unit.directory.save_trouble(workspace, group, clean(str(members), 300), now)
+    else:
+        await unit.directory.save_members(workspace, group, members, now)
 
 
 async def _members(core: Core, group: str) -> frozenset[str]:
@@ -67,35 +78,43 @@ async def _save_kinds(core: Core, kinds: dict[str, PersonKind]) -> None:
 
 async def refresh_person(core: Core, user: str) -> bool:
     """Read what a person is; False when the chat did not say."""
+    kind = await _read_kind(core, user)
+    if kind is not None:
+        await _save_kinds(core, {user: kind})
+    return kind is not None
+
+
+async def _read_kind(core: Core, user: str) -> PersonKind | None:
     try:
-        kind = await core.people.kind_of(user)
+        return await core.people.kind_of(user)
     except ChatRefused as error:
-        if error.code not in {"user_not_found", "user_not_visible"}:
-            return False
-        kind = PersonKind.FOREIGN
+        return PersonKind.FOREIGN if error.code in {"user_not_found", "user_not_visible"} else None
     except ChatError:
-        return False
-    await _save_kinds(core, {user: kind})
-    return True
+        return None
 
 
 async def refresh_for(core: Core, users: Iterable[str], words: Iterable[str], channel: str) -> bool:
     """Read afresh all that a decision about these people hangs on; False when some of it could not be read."""
-    groups = groups_named(words, channel)
+    people, groups = await _stale(core, sorted(set(users)), groups_named(words, channel))
+    if not people and not groups:
+        return True
+    kinds, members = await asyncio.gather(
+        asyncio.gather(*[_read_kind(core, user) for user in people]),
+        asyncio.gather(*[_read_members(core, group) for group in groups]),
+    )
     async with core.store.unit() as unit:
-        people = [await unit.directory.person(core.setup.workspace, user) for user in sorted(set(users))]
-        edge = core.now() - FRESH_AT_SEND
-        stale_groups = await _stale_groups(unit, core, groups, edge.timestamp())
-        stale_people = [person.id for person in people if person.kind_read_at is None or person.kind_read_at < edge]
-    complete = True
-    for user in stale_people:
-        complete &= await refresh_person(core, user)
-    for group in sorted(stale_groups):
-        await refresh_group(core, group)
-    async with core.store.unit() as unit:
-        return complete and not await _stale_groups(unit, core, groups, edge.timestamp())
+        for user, kind in zip(people, kinds, strict=True):
+            if kind is not None:
+                await unit.directory.save_kind(core.setup.workspace, user, kind, core.now())
+        for group, found in zip(groups, members, strict=True):
+            await _save_members(core, unit, group, found)
+    return None not in kinds and not any(isinstance(found, ChatError) for found in members)
 
 
-async def _stale_groups(unit: Unit, core: Core, groups: Iterable[str], edge: float) -> set[str]:
-    someone = await unit.directory.person(core.setup.workspace, "")
-    return {group for group in groups if group not in someone.read_at or someone.read_at[group].timestamp() < edge}
+async def _stale(core: Core, users: list[str], groups: Iterable[str]) -> tuple[list[str], list[str]]:
+    edge = core.now() - FRESH_AT_SEND
+    async with core.store.unit() as unit:
+        people = [await unit.directory.person(core.setup.workspace, user) for user in users]
+    read_at = people[0].read_at if people else {}
+    stale_people = [person.id for person in people if person.kind_read_at is None or person.kind_read_at < edge]
+    return stale_people, sorted(group for group in groups if group not in read_at or read_at[group] < edge)
