@@ -178,6 +178,7 @@ class PlayPage:
 
     def breaks(self, action: str) -> Card:
         """Let something fail, and its card come."""
+        expect(self.engine.locator(".execution-id").first).to_be_visible()  # one has failed by itself: the panel is filled
         before = self._executions()
         self.push(action)
         expect(self.engine.locator(".execution-id")).to_have_count(len(before) + 1)
