@@ -102,7 +102,7 @@ async def _retry(core: Core, unit: Unit, act: Act) -> Done:
 
 
 async def _refuse_if_asked(unit: Unit, incident: Incident) -> None:
-    live = await unit.requests.live(incident.connection, incident.root) if incident.root else None
+    live = await unit.requests.live_of(incident) if incident.root else None
     if live is not None:
         raise Refusal("already_asked", f"{live.label} asks for this already: {describe_state(live).partition(': ')[2]}")
 
@@ -181,16 +181,16 @@ async def _close(core: Core, unit: Unit, act: Act) -> Done:
     if act.person.actor != request.requester:
         may_decide(request.rules, act.person, request.requester, request.channel, core.now())
     after = await save_step(unit, request, lifecycle.closed_as_not_run(request, act.person, core.now()))
-    await want_in_thread(unit, after, "ended", Rank.DECISION)
+    want_in_thread(unit, after, "ended", Rank.DECISION)
     await _unknown_is_over(unit, after)
     if incident is not None:
-        await want_card(unit, incident)
+        want_card(unit, incident)
     return Done()
 
 
 async def _unknown_is_over(unit: Unit, request: Request) -> None:
-    await unit.messages.change(request.label, f"unknown-{request.calls}")
-    await unit.messages.change(request.label, "approval")
+    unit.messages.change(request.label, f"unknown-{request.calls}")
+    unit.messages.change(request.label, "approval")
 
 
 def _may_care(core: Core, incident: Incident, person: Person) -> None:
@@ -208,7 +208,7 @@ async def _care(core: Core, unit: Unit, act: Act, action: AuditAction, **changes
         raise Refusal("ended", f"{incident.label} has ended already; there is nothing to look after.")
     after = await unit.incidents.save(incident, replace(incident, **changes))  # type: ignore[arg-type]
     unit.record(entry(after, action, act.person.actor, core.now()))
-    await want_card(unit, after)
+    want_card(unit, after)
     return after
 
 
@@ -232,7 +232,7 @@ async def _show_card(core: Core, unit: Unit, act: Act) -> Done:
     incident = await _incident(unit, act)
     if await unit.messages.unfold(incident.label):
         return Done()
-    await want_card(unit, incident)
+    want_card(unit, incident)
     return Done(f"The card of {incident.label} stands in this channel already.")
 
 

@@ -133,7 +133,7 @@ async def _prepare(core: Core, engine: PreparesResume, request: Request, executi
             if current is None or await _still_holds(core, unit, current, execution) is None:
                 return False
             request = await save_step(unit, current, lifecycle.preparing(current, core.now()))
-            await refresh_messages(unit, request)
+            refresh_messages(unit, request)
     try:
         await engine.prepare(request.ref, request.point, core.clock.boot() + core.setup.timings.send_window)
     except (NotResumable, NotFound, Forbidden, Unsupported) as error:
@@ -186,7 +186,7 @@ async def _intend(core: Core, request: Request, execution: Execution) -> Sending
             return None
         send_before = core.clock.boot() + core.setup.timings.send_window
         after = await save_step(unit, current, lifecycle.send(current, now))
-        await refresh_messages(unit, after)
+        refresh_messages(unit, after)
         return Sending(after, point, send_before)
 
 

@@ -34,7 +34,7 @@ async def carry_out_start(core: Core, request: Request) -> None:
             return
         send_before = core.clock.boot() + core.setup.timings.send_window
         after = await save_step(unit, current, lifecycle.send(current, core.now()))
-        await refresh_messages(unit, after)
+        refresh_messages(unit, after)
     engine = core.engine(after.connection)
     assert isinstance(engine, StartsExecutions)  # noqa: S101 — it found the target
     await call_once(core, after, engine.start(target, after.inputs, after.call_key, send_before))

@@ -37,7 +37,7 @@ async def report_failure(core: Core, notice: FailureNotice, via: str) -> None:
         after = await unit.incidents.save(incident, after)
         unit.record(*entries)
         await unit.enqueue(describe_job(after))
-        await unit.messages.change(after.label, "card")
+        unit.messages.change(after.label, "card")
         await watch_now(unit, after.connection, after.root)
 
 
@@ -61,7 +61,7 @@ async def _open(core: Core, unit: Unit, notice: FailureNotice, via: str, now: da
     await unit.incidents.read_again_at(incident.id, now + seconds(timings.reread_first))
     await unit.enqueue(describe_job(incident))
     if incident.channel:
-        await want_card(unit, incident, not_before=now + seconds(timings.first_card))
+        want_card(unit, incident, not_before=now + seconds(timings.first_card))
     else:
         wait = now + seconds(timings.unrouted_card)
         await unit.enqueue(Job("route", "timer", {"incident_id": incident.id}, at=wait))
@@ -81,7 +81,7 @@ async def open_for(core: Core, unit: Unit, execution: Execution, actor: str, now
         unit.record(entry(incident, AuditAction.INCIDENT_REOPENED, actor, now))
         incident = await unit.incidents.save(incident, reopened(incident))
     settled = await settle(core, unit, incident, execution, now)
-    await want_card(unit, settled)
+    want_card(unit, settled)
     return settled
 
 
@@ -90,10 +90,10 @@ def describe_job(incident: Incident) -> Job:
     return Job("describe", engine_queue(incident.connection), {"incident_id": incident.id})
 
 
-async def want_card(unit: Unit, incident: Incident, not_before: datetime | None = None) -> None:
+def want_card(unit: Unit, incident: Incident, not_before: datetime | None = None) -> None:
     """The incident's card is to stand in its channel and show the state of now."""
     if incident.channel:
-        await unit.messages.want(
+        unit.messages.want(
             incident.label,
             "card",
             Rank.CARD,
@@ -161,7 +161,7 @@ async def settle(core: Core, unit: Unit, incident: Incident, execution: Executio
     await unit.incidents.link(after, execution.chain)
     await unit.incidents.read_again_at(after.id, _next_reading(core, after, execution, now))
     if after.channel and _shows_otherwise(before, after):
-        await want_card(unit, after)
+        want_card(unit, after)
     elif after.channel is None and after.state is IncidentState.OPEN:
         await _unrouted(core, unit, after, now)
     return after
@@ -173,7 +173,7 @@ async def _eldest(unit: Unit, incident: Incident, execution: Execution, now: dat
     if known is None or known.id == incident.id:
         return incident
     elder, younger = sorted((known, incident), key=lambda each: each.id)
-    await unit.messages.change(younger.label, "card")
+    unit.messages.change(younger.label, "card")
     await unit.incidents.absorb(elder, younger)
     after, entries = ended(younger, IncidentState.CLOSED, f"the same chain as {elder.label}", now)
     await unit.incidents.save(younger, after)
@@ -219,7 +219,7 @@ async def _gone(core: Core, incident_id: int, reason: str) -> None:
         unit.record(*entries)
         if never_read:
             unit.record(entry(after, AuditAction.NOTICE_REJECTED, BOT_ACTOR, now, reason=clean(reason, 500)))
-        await unit.messages.change(after.label, "card")
+        unit.messages.change(after.label, "card")
 
 
 async def _unreadable(core: Core, incident_id: int, trouble: str) -> None:
@@ -233,7 +233,7 @@ async def _unreadable(core: Core, incident_id: int, trouble: str) -> None:
         await unit.enqueue(Job("describe_later", "timer", {"incident_id": incident.id}, at=now + wait))
         if incident.trouble != trouble:
             await unit.incidents.save(incident, replace(incident, trouble=trouble))
-            await unit.messages.change(incident.label, "card")
+            unit.messages.change(incident.label, "card")
 
 
 async def route_anyway(core: Core, incident_id: int) -> None:
@@ -248,7 +248,7 @@ async def route_anyway(core: Core, incident_id: int) -> None:
         if channel is None:
             await _unrouted(core, unit, incident, core.now())
             return
-        await want_card(unit, await unit.incidents.save(incident, replace(incident, channel=channel)))
+        want_card(unit, await unit.incidents.save(incident, replace(incident, channel=channel)))
 
 
 async def _unrouted(core: Core, unit: Unit, incident: Incident, now: datetime) -> None:

@@ -19,7 +19,7 @@ from bot.service import people
 from bot.service.acts import ACTS, Act, Done
 from bot.service.core import Core
 from bot.service.requests import NotRead, WantsReason
-from bot.service.unit import LOOKUP_QUEUE, SLACK_QUEUE, Job, Lookup, Opening, Place, Unit
+from bot.service.unit import LOOKUP_QUEUE, SLACK_QUEUE, Job, Lookup, Opening, Place, PressedOn, Unit
 
 log = logging.getLogger(__name__)
 ANSWER_LIFE = timedelta(minutes=25)
@@ -84,9 +84,8 @@ async def press(core: Core, pressed: Press) -> Outcome:
 
 async def _open(core: Core, unit: Unit, pressed: Press, now: datetime) -> Opening:
     place = pressed.place
-    return await unit.open_press(
-        pressed.key, now, (core.setup.workspace, place.user), (place.channel or "", pressed.message_ts)
-    )
+    person, where = (core.setup.workspace, place.user), (place.channel or "", pressed.message_ts)
+    return await unit.open_press(pressed.key, now, person, where, PressedOn(pressed.subject, pressed.is_request))
 
 
 async def _press(core: Core, unit: Unit, pressed: Press, opening: Opening, *, may_look_up: bool) -> Outcome:

@@ -62,7 +62,7 @@ async def begin_watch(core: Core, unit: Unit, request: Request, incident: Incide
     if incident is not None:
         await unit.incidents.link(incident, [request.watched.id])
     await unit.enqueue(watch_job(request))
-    await refresh_messages(unit, request)
+    refresh_messages(unit, request)
 
 
 async def save_lost(core: Core, request: Request, reason: str) -> None:
@@ -78,9 +78,9 @@ async def declare_lost(core: Core, unit: Unit, request: Request, reason: str) ->
     now = core.now()
     step = lifecycle.lost(request, reason, now, look_at=now + timedelta(seconds=1))
     after = await save_step(unit, request, step)
-    await want_in_thread(unit, after, f"unknown-{after.calls}", Rank.RESULT)
+    want_in_thread(unit, after, f"unknown-{after.calls}", Rank.RESULT)
     await unit.enqueue(watch_job(after, at=after.not_before))
-    await refresh_messages(unit, after)
+    refresh_messages(unit, after)
 
 
 async def _save_not_sent(core: Core, request: Request, error: EngineError) -> None:
@@ -90,8 +90,8 @@ async def _save_not_sent(core: Core, request: Request, error: EngineError) -> No
             after = await save_step(unit, current, lifecycle.not_sent(current, error, core.now()))
             await send_later(unit, after)
             if current.tries == 0:
-                await want_in_thread(unit, after, "held_back", Rank.RESULT)
-            await refresh_messages(unit, after)
+                want_in_thread(unit, after, "held_back", Rank.RESULT)
+            refresh_messages(unit, after)
 
 
 async def _save_declined(core: Core, request: Request, error: EngineError) -> None:
@@ -133,8 +133,8 @@ async def put_off(core: Core, request: Request, reason: str, wait: float | None 
             after = await save_step(unit, current, lifecycle.put_off(current, clean(reason, 1000), core.now(), wait))
             await send_later(unit, after)
             if current.tries == 0:
-                await want_in_thread(unit, after, "held_back", Rank.RESULT)
-            await refresh_messages(unit, after)
+                want_in_thread(unit, after, "held_back", Rank.RESULT)
+            refresh_messages(unit, after)
 
 
 async def send_later(unit: Unit, request: Request) -> None:

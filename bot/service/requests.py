@@ -141,7 +141,7 @@ async def _readable(unit: Unit, incident: Incident, again: Request | None) -> Ex
         raise Refusal(
             "not_read", f"I have not been able to read this execution from its engine yet{why}. Please try again shortly."
         )
-    live = await unit.requests.live(execution.ref.connection, execution.root)
+    live = await unit.requests.live_of(incident)
     if live is not None and (again is None or live.id != again.id):
         raise Refusal("already_asked", f"{live.label} asks for this already: {describe_state_now(live)}")
     return execution
@@ -169,11 +169,11 @@ async def announce_new(unit: Unit, request: Request) -> None:
     if request.state is RequestState.APPROVED:
         await enqueue_carry_out(unit, request)
     else:
-        await want_in_thread(unit, request, "approval", Rank.APPROVAL)
+        want_in_thread(unit, request, "approval", Rank.APPROVAL)
         half = request.requested_at + (request.expires_at - request.requested_at) / 2
         await unit.enqueue(Job("remind", TIMER_QUEUE, {"request_id": request.id}, at=half))
     await unit.enqueue(Job("expire", TIMER_QUEUE, {"request_id": request.id}, at=request.expires_at))
-    await refresh_messages(unit, request)
+    refresh_messages(unit, request)
 
 
 async def enqueue_carry_out(unit: Unit, request: Request) -> None:
@@ -205,9 +205,9 @@ def parent_of(request: Request) -> str:
     return request.incident_label or request.label
 
 
-async def want_in_thread(unit: Unit, request: Request, surface: str, rank: Rank) -> None:
+def want_in_thread(unit: Unit, request: Request, surface: str, rank: Rank) -> None:
     """A message about the request is to stand in the thread."""
-    await unit.messages.want(
+    unit.messages.want(
         request.label,
         surface,
         rank,
@@ -217,13 +217,13 @@ async def want_in_thread(unit: Unit, request: Request, surface: str, rank: Rank)
     )
 
 
-async def refresh_messages(unit: Unit, request: Request) -> None:
+def refresh_messages(unit: Unit, request: Request) -> None:
     """The card and the approval message show the state of now."""
     if request.incident_label:
-        await unit.messages.change(request.incident_label, "card")
+        unit.messages.change(request.incident_label, "card")
     else:
-        await unit.messages.change(request.label, "start")
-    await unit.messages.change(request.label, "approval")
+        unit.messages.change(request.label, "start")
+    unit.messages.change(request.label, "approval")
 
 
 async def save_step(unit: Unit, before: Request, step: tuple[Request, tuple[AuditEntry, ...]]) -> Request:
@@ -244,8 +244,8 @@ async def approve(core: Core, unit: Unit, request: Request, person: Person) -> R
     after = await save_step(unit, request, lifecycle.approve(request, person, earlier, core.now()))
     if after.state is RequestState.APPROVED:
         await enqueue_carry_out(unit, after)
-    await want_in_thread(unit, after, "decided", Rank.DECISION)
-    await refresh_messages(unit, after)
+    want_in_thread(unit, after, "decided", Rank.DECISION)
+    refresh_messages(unit, after)
     return after
 
 
@@ -254,8 +254,8 @@ async def reject(core: Core, unit: Unit, request: Request, person: Person, reaso
     if unread(request.rules, person, request.channel):
         raise NotRead(request.rules, request.channel)
     after = await save_step(unit, request, lifecycle.reject(request, person, reason, core.now()))
-    await want_in_thread(unit, after, "decided", Rank.DECISION)
-    await refresh_messages(unit, after)
+    want_in_thread(unit, after, "decided", Rank.DECISION)
+    refresh_messages(unit, after)
     return after
 
 
@@ -267,8 +267,8 @@ async def withdraw(core: Core, unit: Unit, request: Request, person: Person) -> 
 async def end_early(unit: Unit, request: Request, step: lifecycle.Step) -> Request:
     """Store a step that ends a request before its call, and say so in the thread."""
     after = await save_step(unit, request, step)
-    await want_in_thread(unit, after, "ended", Rank.DECISION)
-    await refresh_messages(unit, after)
+    want_in_thread(unit, after, "ended", Rank.DECISION)
+    refresh_messages(unit, after)
     return after
 
 
@@ -292,7 +292,7 @@ async def remind(core: Core, request_id: int) -> None:
         request = found[0]
         now = core.now()
         if now < request.expires_at and await unit.first_time("reminder", request.label, now):
-            await want_in_thread(unit, request, "reminder", Rank.RESULT)
+            want_in_thread(unit, request, "reminder", Rank.RESULT)
 
 
 def is_start(request: Request) -> bool:

@@ -174,7 +174,7 @@ async def _request(
     request, entries = lifecycle.requested(request, now, "command")
     await unit.requests.add(request)
     unit.record(*entries)
-    await unit.messages.want(request.label, "start", Rank.CARD, workspace=request.workspace, channel=channel)
+    unit.messages.want(request.label, "start", Rank.CARD, workspace=request.workspace, channel=channel)
     await announce_new(unit, request)
     return request
 

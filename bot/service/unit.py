@@ -58,6 +58,14 @@ class Place:
 
 
 @dataclass(frozen=True)
+class PressedOn:
+    """What a press is about: an incident or a request."""
+
+    id: int
+    is_request: bool
+
+
+@dataclass(frozen=True)
 class Opening:
     """What has to be known before a press is looked at; `stands`: a message that we know stands where it was made."""
 
@@ -153,6 +161,7 @@ class Requests(Protocol):
 
     async def lock(self, request_id: int) -> tuple[Request, Incident | None] | None: ...
     async def live(self, connection: str, root: str) -> Request | None: ...
+    async def live_of(self, incident: Incident) -> Request | None: ...
     async def newest(self, incident_id: int) -> Request | None: ...
     async def new_id(self) -> int: ...
     async def add(self, request: Request) -> None: ...
@@ -162,7 +171,7 @@ class Requests(Protocol):
 class Messages(Protocol):
     """Rows of the chat: wanting one enqueues its delivery in the same transaction."""
 
-    async def want(
+    def want(
         self,
         subject: str,
         surface: str,
@@ -173,7 +182,7 @@ class Messages(Protocol):
         parent: str | None = None,
         not_before: datetime | None = None,
     ) -> None: ...
-    async def change(self, subject: str, surface: str) -> bool: ...
+    def change(self, subject: str, surface: str) -> None: ...
     async def whisper(self, key: str, place: Place, shown: Shown | Modal, expires_at: datetime) -> None: ...
     async def announce(self, key: str, workspace: str, channel: str, shown: Shown) -> None: ...
     async def want_home(self, workspace: str, user: str) -> None: ...
@@ -232,8 +241,13 @@ class Unit(Protocol):
         """Whether this was never seen before; it counts as seen once the unit commits."""
         ...
 
-    async def open_press(self, key: str, now: datetime, person: tuple[str, str], place: tuple[str, str]) -> Opening:
-        """Count a press as seen, in one look with what is known of the person (workspace, id) and the place (channel, ts)."""
+    async def open_press(
+        self, key: str, now: datetime, person: tuple[str, str], place: tuple[str, str], on: PressedOn
+    ) -> Opening:
+        """Count a press as seen, in one look with what is known of the person (workspace, id) and the place (channel, ts).
+
+        What it was made on is locked along with that, for the `lock` that follows.
+        """
         ...
 
     def record(self, *entries: AuditEntry) -> None:

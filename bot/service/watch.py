@@ -78,10 +78,10 @@ async def _conclude(core: Core, unit: Unit, request: Request, incident: Incident
         if execution.status is ExecutionStatus.FAILED and not _was_told(incident, request):
             incident = await unit.incidents.save(incident, replace(incident, failures=incident.failures + 1, failed_at=now))
         await settle(core, unit, incident, execution, now)
-    await want_in_thread(unit, after, "result", Rank.RESULT)
-    await refresh_messages(unit, after)
+    want_in_thread(unit, after, "result", Rank.RESULT)
+    refresh_messages(unit, after)
     for surface in ("held_back", *[f"unknown-{call}" for call in range(1, after.calls + 1)]):
-        await unit.messages.change(after.label, surface)  # what they say has come to an end
+        unit.messages.change(after.label, surface)  # what they say has come to an end
 
 
 def _was_told(incident: Incident, request: Request) -> bool:
@@ -101,9 +101,9 @@ async def _missing(core: Core, request: Request, reason: str) -> None:
         said = f"the engine accepted it and does not know the execution any more: {reason}"
         step = lifecycle.vanished(found[0], said, now, look_at=now + seconds(core.setup.timings.reread_first))
         after = await save_step(unit, found[0], step)
-        await want_in_thread(unit, after, f"unknown-{after.calls}", Rank.RESULT)
+        want_in_thread(unit, after, f"unknown-{after.calls}", Rank.RESULT)
         await unit.enqueue(watch_job(after, at=after.not_before))
-        await refresh_messages(unit, after)
+        refresh_messages(unit, after)
 
 
 async def _later(core: Core, request: Request, execution: Execution | None = None, tries: int | None = None) -> None:
@@ -170,8 +170,8 @@ async def _follow_evidence(unit: Unit, request: Request, incident: Incident | No
         await enqueue_carry_out(unit, request)
     else:
         await unit.enqueue(watch_job(request, at=request.not_before))
-    await refresh_messages(unit, request)
-    await unit.messages.change(request.label, f"unknown-{request.calls}")
+    refresh_messages(unit, request)
+    unit.messages.change(request.label, f"unknown-{request.calls}")
 
 
 async def _look_again_by(core: Core, request: Request, latest: datetime) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.incident import Incident, IncidentState
 from bot.store.codec import EXECUTION, dump
-from bot.store.prepared import Driver, Last, Prepared, driver_of
+from bot.store.prepared import Asked, Driver, Last, Prepared, driver_of, together
 from bot.store.tables import incident_executions, incidents, messages, requests
 
 HOLD = Prepared(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"))
@@ -40,6 +40,8 @@ def _values(incident: Incident) -> dict[str, Any]:
 
 
 LOCK = Prepared(select(*COLUMNS).where(incidents.c.id == bindparam("wanted")).with_for_update())
+_of_request = select(requests.c.incident_id).where(requests.c.id == bindparam("of")).scalar_subquery()
+LOCK_OF_REQUEST = Prepared(select(*COLUMNS).where(incidents.c.id == _of_request).with_for_update())
 BY_EXECUTION = Prepared(
     select(incident_executions.c.incident_id).where(
         incident_executions.c.connection == bindparam("on"), incident_executions.c.execution_id == bindparam("execution")
@@ -63,6 +65,9 @@ LINK = Prepared(
     .values({column.name: bindparam(column.name) for column in incident_executions.c})
     .on_conflict_do_nothing()
 )
+UNWANT = Prepared(
+    update(messages).where(messages.c.subject == bindparam("of"), messages.c.ts.is_(None)).values(wanted=messages.c.posted)
+)
 READ_AGAIN = Prepared(update(incidents).where(incidents.c.id == bindparam("of")).values(read_next_at=bindparam("at")))
 
 
@@ -71,6 +76,7 @@ class IncidentRows:
 
     def __init__(self, connection: AsyncConnection, last: Last) -> None:
         self._connection, self._last = connection, last
+        self._ahead: dict[int, Asked] = {}
 
     @property
     def _driver(self) -> Driver:
@@ -78,13 +84,18 @@ class IncidentRows:
 
     async def lock(self, incident_id: int) -> Incident | None:
         """The incident, locked until the unit ends."""
-        row = await LOCK.first(self._driver, wanted=incident_id)
+        asked = self._ahead.pop(incident_id, None) or await LOCK.ask(self._driver, wanted=incident_id)
+        row = await asked.first()
         return incident_from(row) if row else None
+
+    async def lock_ahead(self, incident_id: int) -> None:
+        """Ask, among statements sent together, for what `lock` will give."""
+        self._ahead[incident_id] = await LOCK.ask(self._driver, wanted=incident_id)
 
     async def lock_by_execution(self, connection: str, execution_id: str) -> Incident | None:
         """The incident an execution leads to, locked; where there is none, nobody else opens one until the unit ends."""
         driver = self._driver
-        async with driver.pipeline():  # one after the other, and one way there and back
+        async with together(driver):
             await HOLD.run(driver, key=f"{connection}:{execution_id}")
             found = await BY_EXECUTION.first(driver, on=connection, execution=execution_id)
         return await self.lock(found.incident_id) if found else None
@@ -123,6 +134,4 @@ class IncidentRows:
         """Lead the executions and requests of another incident of the same chain to this one."""
         for table in (incident_executions, requests):
             await self._connection.execute(update(table).where(table.c.incident_id == other.id).values(incident_id=into.id))
-        await self._connection.execute(
-            update(messages).where(messages.c.subject == other.label, messages.c.ts.is_(None)).values(wanted=messages.c.posted)
-        )
+        self._last.add(UNWANT, of=other.label)

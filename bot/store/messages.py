@@ -1,6 +1,6 @@
 """Rows of messages: wanting one enqueues the delivery of its lane in the same transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from bot.domain.messages import Modal, Shown
 from bot.service.unit import SLACK_QUEUE, Job, Message, Place, Rank
 from bot.store.codec import dump_private, load_private
 from bot.store.jobs import JobRows
-from bot.store.prepared import Prepared, driver_of
+from bot.store.prepared import Prepared, driver_of, together
 from bot.store.tables import messages
 
 parents = messages.alias("parents")
@@ -100,8 +100,9 @@ class MessageRows:
     def __init__(self, connection: AsyncConnection, jobs: JobRows, now: datetime) -> None:
         self._connection, self._jobs, self._now = connection, jobs, now
         self._changed: set[tuple[str, str]] = set()  # in this unit: one more version shows all of its changes
+        self._waiting: list[tuple[Prepared, Mapping[str, Any]]] = []
 
-    async def want(
+    def want(
         self,
         subject: str,
         surface: str,
@@ -113,40 +114,53 @@ class MessageRows:
         not_before: datetime | None = None,
     ) -> None:
         """One message of this subject and surface is to stand in the channel, showing its state at the time of sending."""
-        lane = channel_lane(workspace, channel)
-        row = await WANT.first(
-            driver_of(self._connection),
-            workspace=workspace,
-            subject=subject,
-            surface=surface,
-            rank=int(rank),
-            lane=lane,
-            channel=channel,
-            not_before=not_before,
-            created_at=self._now,
-            parent=parent,
-        )
         self._changed.add((subject, surface))
-        if parent and row.parents_storm:
-            await self.unfold(parent)
-        if row.folded_into:
-            await self._change_storm(row.folded_into)
-        if not_before:
-            await self._jobs.enqueue(Job("wake", SLACK_QUEUE, {"lane": lane}, at=not_before))
-        else:
-            await self.deliver(lane)
+        values = {
+            "workspace": workspace,
+            "subject": subject,
+            "surface": surface,
+            "rank": int(rank),
+            "lane": channel_lane(workspace, channel),
+            "channel": channel,
+            "not_before": not_before,
+            "created_at": self._now,
+            "parent": parent,
+        }
+        self._waiting.append((WANT, values))
 
-    async def change(self, subject: str, surface: str) -> bool:
-        """What the message shows has changed; False when there is none. A folded one changes its storm's line.
+    def change(self, subject: str, surface: str) -> None:
+        """What the message shows has changed, if there is one. A folded one changes its storm's line.
 
         A dead letter gets another try: the new version may do, or the channel take it by now.
         """
-        if (subject, surface) in self._changed:
-            return True
-        rows = await CHANGE.rows(driver_of(self._connection), of=subject, shown_as=surface)
-        await self._deliver_changed(rows)
-        self._changed |= {(subject, surface) for _ in rows}
-        return bool(rows)
+        if (subject, surface) not in self._changed:
+            self._changed.add((subject, surface))
+            self._waiting.append((CHANGE, {"of": subject, "shown_as": surface}))
+
+    async def write(self) -> None:
+        """Write all that was wanted and changed, and enqueue the deliveries; the end of the unit does so."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        driver = driver_of(self._connection)
+        async with together(driver):
+            asked = [await statement.ask(driver, **values) for statement, values in waiting]
+            answers = [await one.rows() for one in asked]
+        for (statement, values), rows in zip(waiting, answers, strict=True):
+            if statement is CHANGE:
+                await self._deliver_changed(rows)
+            else:
+                await self._deliver_wanted(values, rows[0])
+
+    async def _deliver_wanted(self, values: Mapping[str, Any], row: Any) -> None:
+        if values["parent"] and row.parents_storm:
+            await self.unfold(values["parent"])
+        if row.folded_into:
+            await self._change_storm(row.folded_into)
+        if not_before := values["not_before"]:
+            await self._jobs.enqueue(Job("wake", SLACK_QUEUE, {"lane": values["lane"]}, at=not_before))
+        else:
+            await self.deliver(values["lane"])
 
     async def unfold(self, subject: str) -> bool:
         """Give an incident that is a line of a storm its own card; False when it was none."""

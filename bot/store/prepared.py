@@ -3,8 +3,8 @@
 SQLAlchemy takes three times as long for each execution as driver and database together; of a press that was most of all.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -57,11 +57,13 @@ class Prepared:
         """Run it for its effect; in a pipeline nobody waits for it."""
         await self._run(driver, values)
 
+    async def ask(self, driver: Driver, **values: Any) -> "Asked":
+        """Run it in a pipeline, and go on to the next before its rows are there."""
+        return Asked(await self._run(driver, values), self._sql)
+
     async def rows(self, driver: Driver, **values: Any) -> list[Any]:
         """Run it; its rows as named tuples."""
-        cursor = await self._run(driver, values)
-        with faults_translated(self._sql):  # in a pipeline they come with the rows
-            return await cursor.fetchall()
+        return await (await self.ask(driver, **values)).rows()
 
     async def first(self, driver: Driver, **values: Any) -> Any:
         """Run it; its first row, or None."""
@@ -83,6 +85,23 @@ class Prepared:
         return parameters
 
 
+class Asked:
+    """Rows on their way."""
+
+    def __init__(self, cursor: psycopg.AsyncCursor[Any], sql: bytes) -> None:
+        self._cursor, self._sql = cursor, sql
+
+    async def rows(self) -> list[Any]:
+        """They, as named tuples; faults come with them."""
+        with faults_translated(self._sql):
+            return await self._cursor.fetchall()
+
+    async def first(self) -> Any:
+        """The first, or None."""
+        with faults_translated(self._sql):
+            return await self._cursor.fetchone()
+
+
 class Last:
     """Statements whose result nobody waits for, sent together with the commit: one way to the database and back."""
 
@@ -96,11 +115,18 @@ class Last:
     async def commit(self, driver: Driver) -> None:
         """Run them in their order and commit; all of it or, with a fault, nothing."""
         waiting, self._waiting = self._waiting, []
-        with faults_translated(b"COMMIT"):
-            async with driver.pipeline():
-                for statement, values in waiting:
-                    await statement.run(driver, **values)
-                await driver.commit()
+        async with together(driver):
+            for statement, values in waiting:
+                await statement.run(driver, **values)
+            await driver.commit()
+
+
+@asynccontextmanager
+async def together(driver: Driver) -> AsyncIterator[None]:
+    """Statements one after the other, in one way to the database and back; a BEGIN that is due goes along."""
+    with faults_translated(b"statements sent together"):
+        async with driver.pipeline():
+            yield
 
 
 @contextmanager

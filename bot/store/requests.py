@@ -1,6 +1,7 @@
 """Rows of requests and their decisions; the database repeats what the transition table says."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Row, Text, bindparam, func, insert, select, update
@@ -11,9 +12,9 @@ from bot.domain.execution import Action
 from bot.domain.incident import Incident
 from bot.domain.request import LIVE, Decision, Request, RequestState
 from bot.store.codec import POINT, dump, dump_rules, load_rules
-from bot.store.incidents import IncidentRows, StaleWrite
-from bot.store.prepared import Driver, Last, Prepared, driver_of
-from bot.store.tables import decisions, requests
+from bot.store.incidents import LOCK_OF_REQUEST, StaleWrite, incident_from
+from bot.store.prepared import Asked, Driver, Last, Prepared, driver_of, together
+from bot.store.tables import decisions, incidents, requests
 
 SPECIAL = {"action", "point", "rules", "state"}
 
@@ -43,14 +44,15 @@ def _values(request: Request) -> dict[str, Any]:
     }
 
 
-INCIDENT_OF = Prepared(select(requests.c.incident_id).where(requests.c.id == bindparam("of")))
 LOCK = Prepared(select(requests).where(requests.c.id == bindparam("of")).with_for_update())
+_is_live = requests.c.state == func.any(bindparam("states", type_=ARRAY(Text)))
 LIVE_ONE = Prepared(
-    select(requests).where(
-        requests.c.connection == bindparam("on"),
-        requests.c.root == bindparam("chain"),
-        requests.c.state == func.any(bindparam("states", type_=ARRAY(Text))),
-    )
+    select(requests).where(requests.c.connection == bindparam("on"), requests.c.root == bindparam("chain"), _is_live)
+)
+LIVE_OF = Prepared(
+    select(requests)
+    .join(incidents, (incidents.c.connection == requests.c.connection) & (incidents.c.root == requests.c.root))
+    .where(incidents.c.id == bindparam("of"), _is_live)
 )
 NEWEST = Prepared(select(requests).where(requests.c.incident_id == bindparam("of")).order_by(requests.c.id.desc()).limit(1))
 DECISIONS = Prepared(
@@ -69,24 +71,50 @@ LIVE_STATES = [state.value for state in LIVE]
 
 async def decisions_of(connection: AsyncConnection, request_id: int) -> tuple[Decision, ...]:
     """The decisions on a request, oldest first."""
-    rows = await DECISIONS.rows(driver_of(connection), of=request_id)
+    return _decisions(await DECISIONS.rows(driver_of(connection), of=request_id))
+
+
+def _decisions(rows: Sequence[Any]) -> tuple[Decision, ...]:
     return tuple(Decision(row.actor, row.is_approval, row.at, row.reason) for row in rows)
+
+
+@dataclass(frozen=True)
+class _AskedRequest:
+    """A request on its way, its incident locked before it."""
+
+    incident: Asked
+    request: Asked
+    decisions: Asked
+
+    async def loaded(self) -> tuple[Request, Incident | None] | None:
+        incident, request = await self.incident.first(), await self.request.first()
+        if request is None:
+            return None
+        return request_from(request, _decisions(await self.decisions.rows())), incident_from(incident) if incident else None
 
 
 class RequestRows:
     """The unit's requests."""
 
-    def __init__(self, connection: AsyncConnection, incidents: IncidentRows, last: Last) -> None:
-        self._connection, self._incidents, self._last = connection, incidents, last
+    def __init__(self, connection: AsyncConnection, last: Last) -> None:
+        self._connection, self._last = connection, last
+        self._ahead: dict[int, _AskedRequest] = {}
+        self._live_ahead: dict[int, Asked] = {}
 
     async def lock(self, request_id: int) -> tuple[Request, Incident | None] | None:
         """The request and its incident, both locked until the unit ends, the incident first."""
-        row = await INCIDENT_OF.first(self._driver, of=request_id)
-        if row is None:
-            return None
-        incident = await self._incidents.lock(row.incident_id) if row.incident_id else None
-        locked = await LOCK.first(self._driver, of=request_id)
-        return request_from(locked, await decisions_of(self._connection, request_id)), incident
+        if request_id not in self._ahead:
+            async with together(self._driver):
+                await self.lock_ahead(request_id)
+        return await self._ahead.pop(request_id).loaded()
+
+    async def lock_ahead(self, request_id: int) -> None:
+        """Ask, among statements sent together, for what `lock` will give."""
+        self._ahead[request_id] = _AskedRequest(
+            await LOCK_OF_REQUEST.ask(self._driver, of=request_id),
+            await LOCK.ask(self._driver, of=request_id),
+            await DECISIONS.ask(self._driver, of=request_id),
+        )
 
     @property
     def _driver(self) -> Driver:
@@ -95,6 +123,17 @@ class RequestRows:
     async def live(self, connection: str, root: str) -> Request | None:
         """The one live request of a chain."""
         return await self._with_decisions(await LIVE_ONE.first(self._driver, on=connection, chain=root, states=LIVE_STATES))
+
+    async def live_of(self, incident: Incident) -> Request | None:
+        """The one live request of an incident's chain."""
+        asked = self._live_ahead.pop(incident.id, None)
+        if asked is None:
+            return await self.live(incident.connection, incident.root)
+        return await self._with_decisions(await asked.first())
+
+    async def live_ahead(self, incident_id: int) -> None:
+        """Ask, among statements sent together, for what `live_of` will give."""
+        self._live_ahead[incident_id] = await LIVE_OF.ask(self._driver, of=incident_id, states=LIVE_STATES)
 
     async def newest(self, incident_id: int) -> Request | None:
         """The newest request of an incident."""

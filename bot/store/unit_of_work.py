@@ -15,14 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bot.domain.audit import AuditEntry
 from bot.domain.ports import Clock
-from bot.service.unit import Job, Opening
+from bot.service.unit import Job, Opening, PressedOn
 from bot.store import audit
 from bot.store.commands import CommandRows, ConnectionRows
 from bot.store.incidents import IncidentRows
 from bot.store.jobs import JobRows
 from bot.store.messages import MessageRows
 from bot.store.people import FACTS_SQL, DirectoryRows, people_from
-from bot.store.prepared import Last, Prepared, driver_of
+from bot.store.prepared import Last, Prepared, driver_of, together
 from bot.store.requests import RequestRows
 from bot.store.schema import SEARCH_PATH
 from bot.store.tables import rejected_notices, seen
@@ -91,7 +91,7 @@ class SqlUnit:
         self._entries: list[AuditEntry] = []
         self._last = Last()
         self.incidents = IncidentRows(connection, self._last)
-        self.requests = RequestRows(connection, self.incidents, self._last)
+        self.requests = RequestRows(connection, self._last)
         self.messages = MessageRows(connection, self._jobs, now)
         self.directory = DirectoryRows(connection)
         self.commands = CommandRows(connection)
@@ -100,17 +100,25 @@ class SqlUnit:
     async def first_time(self, kind: str, key: str, now: datetime) -> bool:
         """Whether this was never seen before; a second unit at the same moment waits for the first to end."""
         driver = driver_of(self.connection)
-        async with driver.pipeline():  # BEGIN goes along, where this is the first
+        async with together(driver):
             return await FIRST_TIME.first(driver, kind=kind, key=key, at=now) is not None
 
-    async def open_press(self, key: str, now: datetime, person: tuple[str, str], place: tuple[str, str]) -> Opening:
-        """Count a press as seen, and all that has to be known before it is looked at."""
+    async def open_press(
+        self, key: str, now: datetime, person: tuple[str, str], place: tuple[str, str], on: PressedOn
+    ) -> Opening:
+        """Count a press as seen, and all that has to be known before it is looked at; what it is about is locked."""
         workspace, user = person
         channel, ts = place
         arguments = {"key": key, "at": now, "workspace": workspace, "users": [user], "channel": channel, "ts": ts}
         driver = driver_of(self.connection)
-        async with driver.pipeline():  # BEGIN goes along
-            rows = await OPENING.rows(driver, **arguments)
+        async with together(driver):
+            opening = await OPENING.ask(driver, **arguments)
+            if on.is_request:
+                await self.requests.lock_ahead(on.id)
+            else:
+                await self.incidents.lock_ahead(on.id)
+                await self.requests.live_ahead(on.id)
+            rows = await opening.rows()
         words = {row.what for row in rows}
         return Opening("first" in words, people_from(workspace, [user], rows)[user], stands="stands" in words)
 
@@ -132,7 +140,8 @@ class SqlUnit:
         await self.connection.execute(insert(rejected_notices).values(values))
 
     async def commit(self) -> None:
-        """Write what waits for the end, jobs and then audit entries last of all, and commit."""
+        """Write what waits for the end, messages, jobs and then audit entries last of all, and commit."""
+        await self.messages.write()
         self._jobs.write(self._last)
         audit.write(self._last, self._entries)
         await self._last.commit(driver_of(self.connection))

@@ -105,7 +105,7 @@ async def test_a_workspace_gets_forty_updates_a_minute(world: World) -> None:
     for _ in range(20):
         for incident in incidents:
             async with world.store.unit() as unit:
-                await unit.messages.change(incident.label, "card")
+                unit.messages.change(incident.label, "card")
             await world.work()
 
     assert world.chat.calls.count("update") - before == 40

@@ -65,4 +65,4 @@ async def add_request(store: SqlStore, of: Incident, **changes: Any) -> Request:
 async def want(store: SqlStore, subject: str, surface: str = "card", rank: Rank = Rank.CARD, **options: Any) -> None:
     """A message that should stand in the channel."""
     async with store.unit() as unit:
-        await unit.messages.want(subject, surface, rank, workspace=HOME, channel=CHANNEL, **options)
+        unit.messages.want(subject, surface, rank, workspace=HOME, channel=CHANNEL, **options)

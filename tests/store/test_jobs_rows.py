@@ -149,7 +149,7 @@ async def test_eight_writers_on_a_lane_lose_no_wake_up(store: SqlStore, database
     async def write(writer: int) -> None:
         for _ in range(CHANGES):
             async with store.unit() as unit:
-                await unit.messages.change(f"inc-{writer % rows}", "card")
+                unit.messages.change(f"inc-{writer % rows}", "card")
 
     async def is_quiet() -> bool:
         return await ask(store, "SELECT 1 FROM jobs.procrastinate_jobs WHERE status IN ('todo', 'doing') LIMIT 1") == []
@@ -187,7 +187,7 @@ async def test_a_waiting_delivery_does_not_start_before_the_change_it_stands_for
 
     await want(store, "inc-1")
     async with store.unit() as unit:
-        await unit.messages.change("inc-1", "card")
+        unit.messages.change("inc-1", "card")
         await DEFER.rows(driver_of(unit.connection), **arguments_of([DELIVER]))  # as it is sent together with the commit
         await drain()
         assert seen == []

@@ -52,7 +52,7 @@ async def a_card(store: SqlStore, outbox: SqlOutbox, subject: str = "inc-1") -> 
 
 async def change(store: SqlStore, subject: str) -> None:
     async with store.unit() as unit:
-        await unit.messages.change(subject, "card")
+        unit.messages.change(subject, "card")
 
 
 # ---- order -----------------------------------------------------------------------------------

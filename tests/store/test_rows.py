@@ -1,6 +1,6 @@
 """What goes into the rows comes out of them, and what they lead to is found."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
@@ -13,8 +13,8 @@ from bot.domain.execution import ExecutionRef, RefusedPoint, Stage, StageStatus
 from bot.domain.incident import IncidentState
 from bot.domain.policy import Policy
 from bot.domain.request import Decision, RequestState
-from bot.service.unit import ConnectionHealth, Place
-from bot.store.unit_of_work import SqlStore
+from bot.service.unit import ConnectionHealth, Place, PressedOn
+from bot.store.unit_of_work import SqlStore, SqlUnit
 from tests.domain.things import ARNO, HOME, LEA, MINUTE, NOW, POINT, RITA, execution, incident, request, rules
 from tests.store.rows import add_incident, add_request, ask, opened
 
@@ -147,15 +147,49 @@ async def test_a_locked_incident_keeps_others_waiting(store: SqlStore) -> None:
     async with store.unit() as unit:
         await unit.incidents.lock(first.id)
 
-        async def work() -> None:
-            async with store.unit(hurried=True) as other:
-                await other.connection.exec_driver_sql("SET LOCAL lock_timeout = '20ms'")
-                await other.incidents.lock(first.id)
+        await cannot_lock(store, lambda other: other.incidents.lock(first.id))
 
-        with pytest.raises(DBAPIError) as waited:
-            await work()
 
+async def cannot_lock(store: SqlStore, lock: Callable[[SqlUnit], Awaitable[object]]) -> None:
+    async def work() -> None:
+        async with store.unit(hurried=True) as other:
+            await other.connection.exec_driver_sql("SET LOCAL lock_timeout = '20ms'")
+            await lock(other)
+
+    with pytest.raises(DBAPIError) as waited:
+        await work()
     assert isinstance(waited.value.orig, psycopg.errors.LockNotAvailable)
+
+
+async def test_a_press_on_an_incident_locks_it_and_reads_what_is_asked_of_it(store: SqlStore) -> None:
+    stored = await add_incident(store)
+    asked = await add_request(store, stored)
+    async with store.unit() as unit:
+        opening = await unit.open_press("one", NOW, (HOME, RITA.id), ("", ""), PressedOn(stored.id, is_request=False))
+
+        await cannot_lock(store, lambda other: other.incidents.lock(stored.id))
+        assert opening.is_first
+        assert await unit.incidents.lock(stored.id) == stored
+        assert await unit.requests.live_of(stored) == asked
+
+
+async def test_a_press_on_a_request_locks_its_incident_too(store: SqlStore) -> None:
+    stored = await add_incident(store)
+    asked = await add_request(store, stored)
+    async with store.unit() as unit:
+        await unit.open_press("one", NOW, (HOME, RITA.id), ("", ""), PressedOn(asked.id, is_request=True))
+
+        await cannot_lock(store, lambda other: other.incidents.lock(stored.id))
+        assert await unit.requests.lock(asked.id) == (asked, stored)
+
+
+async def test_a_press_whose_lock_is_not_had_in_time_ends_like_any_other_statement(store: SqlStore) -> None:
+    stored = await add_incident(store)
+    async with store.unit() as unit:
+        await unit.incidents.lock(stored.id)
+
+        on = PressedOn(stored.id, is_request=False)
+        await cannot_lock(store, lambda other: other.open_press("one", NOW, (HOME, RITA.id), ("", ""), on))
 
 
 # ---- commands, connections, rejected notices -------------------------------------------------
