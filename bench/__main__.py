@@ -6,8 +6,9 @@ import time
 from functools import partial
 
 from bench import approvals, clicks, hooks
+from bench.engine import engine
 from bench.figures import Figure
-from bench.stand import Arrivals, bot_on, fresh_database, make_template, server
+from bench.stand import bot_on, fresh_database, make_template, server
 
 
 async def measure_all() -> list[Figure]:
@@ -19,9 +20,8 @@ async def measure_all() -> list[Figure]:
         async with bot_on(fresh_database(running, "clicks")) as bot:
             figures.append(_shown(await clicks.measure(bot)))
         figures.append(_shown(await hooks.measure(partial(fresh_database, running))))
-        arrivals = Arrivals()
-        async with bot_on(fresh_database(running, "approvals"), arrivals) as bot:
-            figures.append(_shown(await approvals.measure(bot, arrivals)))
+        async with engine() as side, bot_on(fresh_database(running, "approvals"), side.url) as bot:
+            figures.append(_shown(await approvals.measure(bot, side)))
     return figures
 
 

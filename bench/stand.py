@@ -5,13 +5,11 @@ Nothing that a user would have is switched off; only waiting that has nothing to
 
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import psycopg
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bench.direct import Direct
 from bot.domain.setup import Timings
@@ -76,34 +74,16 @@ def execute(running: Embedded, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-class Arrivals:
-    """Stands before an engine and notes when each resume call comes in."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def before(self, app: ASGIApp) -> ASGIApp:
-        """The engine behind it."""
-
-        async def noting(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http" and scope["method"] == "PATCH":
-                self.times.append(time.monotonic())
-            await app(scope, receive, send)
-
-        return noting
-
-
 @asynccontextmanager
-async def bot_on(url: str, arrivals: Arrivals | None = None) -> AsyncIterator[Bot]:
-    """The bot on a database, no worker running yet."""
+async def bot_on(url: str, orders: str = "{orders}") -> AsyncIterator[Bot]:
+    """The bot on a database, no worker running yet; `orders` is the address of another engine than the simulated one."""
     with tempfile.TemporaryDirectory(prefix="resumebot-bench-") as folder:
         async with opened(
             url,
             Path(folder),
             timings=TIMINGS,
-            configuration=CONFIGURATION,
+            configuration=CONFIGURATION.replace("{orders}", orders),
             environment={"LOG_LEVEL": "error"},
             delivered_by=Direct,
-            before_engines=(arrivals or Arrivals()).before,
         ) as bot:
             yield bot

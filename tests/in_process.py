@@ -300,11 +300,10 @@ async def opened(
     environment: Mapping[str, str] | None = None,
     configuration: str = CONFIGURATION,
     delivered_by: Callable[[ASGIApp], Any] = client_of,
-    before_engines: Callable[[ASGIApp], ASGIApp] = lambda app: app,
 ) -> AsyncIterator[Bot]:
     """A bot on a migrated database, everybody's facts read, no worker running yet.
 
-    `delivered_by` makes the client that Slack's requests come by; `before_engines` puts something before each engine.
+    `delivered_by` makes the client that Slack's requests come by.
     """
     seam = Seam()
     orders, billing = RestateSimulator(retry_seconds=0.01), RestateSimulator(retry_seconds=0.01)
@@ -314,7 +313,7 @@ async def opened(
         slack.public_url = await stack.enter_async_context(serve(slack.app))
         for each in (slack.close, orders.aclose, billing.aclose):
             stack.push_async_callback(each)
-        served = {name: serve(before_engines(app)) for name, app in (("orders", orders), ("billing", billing))}
+        served = {name: serve(app) for name, app in (("orders", orders), ("billing", billing))}
         urls = {name: await stack.enter_async_context(server) for name, server in served.items()}
         file = folder / "resumebot.toml"
         file.write_text(configuration.format(**urls, poll_seconds=poll_seconds), encoding="utf-8")

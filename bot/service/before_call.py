@@ -19,9 +19,11 @@ async def people_read(core: Core, request: Request) -> bool:
 async def still_allowed(core: Core, unit: Unit, request: Request) -> None:
     """Raises Refusal when requester or approvers are not allowed any more, by today's facts."""
     now = core.now()
-    for requester in await unit.directory.people([request.requester]):
+    found = await unit.directory.people([request.requester, *request.approvers])
+    known = {person.actor: person for person in found}
+    if requester := known.get(request.requester):
         may_request(request.rules, requester, request.channel, now)
-    approvers = await unit.directory.people(request.approvers)
+    approvers = [known[actor] for actor in request.approvers if actor in known]
     missing = approvals_missing(request.rules, approvers, request.requester, request.channel, now)
     if missing:
         lacking = ", ".join(f"{count} for “{name}”" for name, count in missing.items())

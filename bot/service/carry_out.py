@@ -5,6 +5,7 @@ approved ─▶ engine and people read afresh ─tx─▶ resuming ─▶ engine
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 
 from bot.domain import lifecycle
 from bot.domain.errors import EngineError, Forbidden, NotFound, NotResumable, RateLimited, Refusal, Unsupported
@@ -152,24 +153,34 @@ async def _prepare(core: Core, engine: PreparesResume, request: Request, executi
 
 
 async def _still_approved(core: Core, request_id: int) -> Request | None:
+    """The request as it stands, unlocked: before it is sent it is looked at once more under its lock."""
     async with core.store.unit() as unit:
-        found = await unit.requests.lock(request_id)
-        if found is None:
-            return None
-        request, now = found[0], core.now()
-        if (
-            request.state is RequestState.RESUMING
-            and request.sent_at
-            and now >= request.sent_at + core.setup.timings.surely_ended
-        ):
-            await declare_lost(core, unit, request, "the worker that sent the call ended before it had the answer")
-            return None
-        if request.state is not RequestState.APPROVED or (request.not_before and now < request.not_before):
-            return None
-        if now < request.expires_at:
-            return request
+        request = await unit.requests.look(request_id)
+    if request is None:
+        return None
+    now = core.now()
+    if _is_lost(core, request, now):
+        await _declare_lost(core, request)
+        return None
+    if request.state is not RequestState.APPROVED or (request.not_before and now < request.not_before):
+        return None
+    if now < request.expires_at:
+        return request
     await expire(core, request_id)
     return None
+
+
+def _is_lost(core: Core, request: Request, now: datetime) -> bool:
+    """Whether the worker that sent the call must have ended without having had the answer."""
+    is_over = request.sent_at is not None and now >= request.sent_at + core.setup.timings.surely_ended
+    return request.state is RequestState.RESUMING and is_over
+
+
+async def _declare_lost(core: Core, request: Request) -> None:
+    async with core.store.unit() as unit:
+        current = await unchanged(unit, request)
+        if current is not None:
+            await declare_lost(core, unit, current, "the worker that sent the call ended before it had the answer")
 
 
 async def _intend(core: Core, request: Request, execution: Execution) -> Sending | None:

@@ -29,7 +29,7 @@ async def refresh_group(core: Core, group: str) -> frozenset[str]:
     """Read a user group's or channel's members; trouble is kept with the group, and what was known grows old."""
     members = await _read_members(core, group)
     async with core.store.unit() as unit:
-        await _save_members(core, unit, group, members)
+        _save_members(core, unit, group, members)
     return frozenset() if isinstance(members, ChatError) else members
 
 
@@ -40,12 +40,12 @@ async def _read_members(core: Core, group: str) -> frozenset[str] | ChatError:
         return error
 
 
-async def _save_members(core: Core, unit: Unit, group: str, members: frozenset[str] | ChatError) -> None:
+def _save_members(core: Core, unit: Unit, group: str, members: frozenset[str] | ChatError) -> None:
     workspace, now = core.setup.workspace, core.now()
     if isinstance(members, ChatError):
-        await unit.directory.save_trouble(workspace, group, clean(str(members), 300), now)
+        unit.directory.save_trouble(workspace, group, clean(str(members), 300), now)
     else:
-        await unit.directory.save_members(workspace, group, members, now)
+        unit.directory.save_members(workspace, group, members, now)
 
 
 async def _members(core: Core, group: str) -> frozenset[str]:
@@ -56,7 +56,7 @@ async def _members(core: Core, group: str) -> frozenset[str]:
 
 async def _refresh_kinds(core: Core, users: Iterable[str]) -> None:
     async with core.store.unit() as unit:
-        known = [await unit.directory.person(core.setup.workspace, user) for user in sorted(users)]
+        known = await unit.directory.people([f"slack:{core.setup.workspace}/{user}" for user in sorted(users)])
         edge = core.now() - KIND_AGE
         wanted = [person.id for person in known if person.kind_read_at is None or person.kind_read_at < edge]
     if len(wanted) > KINDS_A_ROUND:
@@ -73,7 +73,7 @@ async def _refresh_kinds(core: Core, users: Iterable[str]) -> None:
 async def _save_kinds(core: Core, kinds: dict[str, PersonKind]) -> None:
     async with core.store.unit() as unit:
         for user, kind in sorted(kinds.items()):
-            await unit.directory.save_kind(core.setup.workspace, user, kind, core.now())
+            unit.directory.save_kind(core.setup.workspace, user, kind, core.now())
 
 
 async def refresh_person(core: Core, user: str) -> bool:
@@ -105,16 +105,16 @@ async def refresh_for(core: Core, users: Iterable[str], words: Iterable[str], ch
     async with core.store.unit() as unit:
         for user, kind in zip(people, kinds, strict=True):
             if kind is not None:
-                await unit.directory.save_kind(core.setup.workspace, user, kind, core.now())
+                unit.directory.save_kind(core.setup.workspace, user, kind, core.now())
         for group, found in zip(groups, members, strict=True):
-            await _save_members(core, unit, group, found)
+            _save_members(core, unit, group, found)
     return None not in kinds and not any(isinstance(found, ChatError) for found in members)
 
 
 async def _stale(core: Core, users: list[str], groups: Iterable[str]) -> tuple[list[str], list[str]]:
     edge = core.now() - FRESH_AT_SEND
     async with core.store.unit() as unit:
-        people = [await unit.directory.person(core.setup.workspace, user) for user in users]
+        people = await unit.directory.people([f"slack:{core.setup.workspace}/{user}" for user in users])
     read_at = people[0].read_at if people else {}
     stale_people = [person.id for person in people if person.kind_read_at is None or person.kind_read_at < edge]
     return stale_people, sorted(group for group in groups if group not in read_at or read_at[group] < edge)

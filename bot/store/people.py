@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, text
+from sqlalchemy import Text, bindparam, delete, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain.policy import Person, PersonKind
-from bot.store.prepared import Prepared, driver_of
+from bot.store.prepared import Last, Prepared, driver_of
 from bot.store.tables import groups, memberships, people
 
 FACTS_SQL = (  # all that is known of people, in one look: a press waits for it
@@ -20,10 +21,39 @@ FACTS_SQL = (  # all that is known of people, in one look: a press waits for it
     " UNION ALL SELECT 'read', NULL, id, read_at FROM groups WHERE workspace = :workspace"
 )
 FACTS = Prepared(text(FACTS_SQL))
+_kind = upsert(people).values({column.name: bindparam(column.name) for column in people.c})
+SAVE_KIND = Prepared(
+    _kind.on_conflict_do_update(
+        index_elements=["workspace", "id"], set_={"kind": _kind.excluded.kind, "read_at": _kind.excluded.read_at}
+    )
+)
+_group = upsert(groups).values(workspace=bindparam("workspace"), id=bindparam("id"), read_at=bindparam("read_at"), trouble="")
+SAVE_GROUP = Prepared(
+    _group.on_conflict_do_update(
+        index_elements=["workspace", "id"], set_={"read_at": _group.excluded.read_at, "trouble": _group.excluded.trouble}
+    )
+)
+FORGET_MEMBERS = Prepared(
+    delete(memberships).where(
+        memberships.c.workspace == bindparam("workspace"),
+        memberships.c.group_id == bindparam("group_id"),
+        memberships.c.user_id != func.all(bindparam("users", type_=ARRAY(Text))),
+    )
+)
+ADD_MEMBERS = Prepared(
+    text(
+        "INSERT INTO memberships (workspace, group_id, user_id) SELECT :workspace, :group_id, unnest(CAST(:users AS text[]))"
+        " ON CONFLICT DO NOTHING"
+    )
+)
+_troubled = upsert(groups).values({column.name: bindparam(column.name) for column in groups.c})
+SAVE_TROUBLE = Prepared(
+    _troubled.on_conflict_do_update(index_elements=["workspace", "id"], set_={"trouble": _troubled.excluded.trouble})
+)
 
 
-class DirectoryRows:
-    """The unit's directory."""
+class KnownPeople:
+    """What the tables know of people."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
@@ -42,32 +72,29 @@ class DirectoryRows:
     async def _people(self, workspace: str, users: Sequence[str]) -> dict[str, Person]:
         return people_from(workspace, users, await FACTS.rows(driver_of(self._connection), workspace=workspace, users=users))
 
-    async def save_kind(self, workspace: str, user: str, kind: PersonKind, now: datetime) -> None:
+
+class DirectoryRows(KnownPeople):
+    """The unit's directory; what is saved is written with the commit."""
+
+    def __init__(self, connection: AsyncConnection, last: Last) -> None:
+        super().__init__(connection)
+        self._last = last
+
+    def save_kind(self, workspace: str, user: str, kind: PersonKind, now: datetime) -> None:
         """What a person is, as read now."""
-        values = {"kind": kind.value, "read_at": now}
-        statement = upsert(people).values(workspace=workspace, id=user, **values)
-        await self._connection.execute(statement.on_conflict_do_update(index_elements=["workspace", "id"], set_=values))
+        self._last.add(SAVE_KIND, workspace=workspace, id=user, kind=kind.value, read_at=now)
 
-    async def save_members(self, workspace: str, group: str, members: Iterable[str], now: datetime) -> None:
+    def save_members(self, workspace: str, group: str, members: Iterable[str], now: datetime) -> None:
         """Who belongs to a group or channel, as read now."""
-        values = {"read_at": now, "trouble": ""}
-        statement = upsert(groups).values(workspace=workspace, id=group, **values)
-        await self._connection.execute(statement.on_conflict_do_update(index_elements=["workspace", "id"], set_=values))
-        await self._connection.execute(
-            delete(memberships).where(memberships.c.workspace == workspace, memberships.c.group_id == group)
-        )
-        rows = [{"workspace": workspace, "group_id": group, "user_id": user} for user in sorted(set(members))]
-        if rows:
-            await self._connection.execute(insert(memberships), rows)
+        self._last.add(SAVE_GROUP, workspace=workspace, id=group, read_at=now)
+        who = {"workspace": workspace, "group_id": group, "users": sorted(set(members))}
+        self._last.add(FORGET_MEMBERS, **who)
+        self._last.add(ADD_MEMBERS, **who)
 
-    async def save_trouble(self, workspace: str, group: str, trouble: str, now: datetime) -> None:
+    def save_trouble(self, workspace: str, group: str, trouble: str, now: datetime) -> None:
         """Why a group could not be read; what was known of it grows old."""
-        statement = upsert(groups).values(
-            workspace=workspace, id=group, trouble=trouble, read_at=datetime.fromtimestamp(0, now.tzinfo)
-        )
-        await self._connection.execute(
-            statement.on_conflict_do_update(index_elements=["workspace", "id"], set_={"trouble": trouble})
-        )
+        never = datetime.fromtimestamp(0, now.tzinfo)
+        self._last.add(SAVE_TROUBLE, workspace=workspace, id=group, read_at=never, trouble=trouble)
 
 
 def people_from(workspace: str, users: Sequence[str], rows: Sequence[Any]) -> dict[str, Person]:

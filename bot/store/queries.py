@@ -15,7 +15,7 @@ from bot.domain.policy import Person, may_decide
 from bot.domain.request import LIVE, Request, RequestState
 from bot.store.incidents import COLUMNS, incident_from
 from bot.store.messages import PARENT_SURFACES, due, parents
-from bot.store.people import DirectoryRows
+from bot.store.people import KnownPeople
 from bot.store.requests import decisions_of, request_from
 from bot.store.tables import audit_entries, incidents, lookups, messages, requests, seen
 from bot.store.tables import incident_executions as links
@@ -82,12 +82,12 @@ class SqlReadings:
     async def approvers_of(self, request: Request) -> list[Person]:
         """Who approved, with today's facts."""
         async with self._engine.connect() as connection:
-            return await DirectoryRows(connection).people(request.approvers)
+            return await KnownPeople(connection).people(request.approvers)
 
     async def person(self, workspace: str, user: str) -> Person:
         """What is known of a person."""
         async with self._engine.connect() as connection:
-            return await DirectoryRows(connection).person(workspace, user)
+            return await KnownPeople(connection).person(workspace, user)
 
     async def place_of(self, subject: str) -> tuple[str, str] | None:
         """Channel and ts of the message a subject's thread hangs on."""
@@ -110,7 +110,7 @@ class SqlReadings:
     async def waiting_for(self, person: Person, now: datetime, limit: int) -> list[Request]:
         """Pending requests this person may decide on and has not."""
         async with self._engine.connect() as connection:
-            known = await DirectoryRows(connection).person(person.workspace, person.id)
+            known = await KnownPeople(connection).person(person.workspace, person.id)
         waiting = []
         for request in await self.pending_requests(200):
             if any(decision.actor == person.actor for decision in request.decisions):

@@ -44,6 +44,7 @@ def _values(request: Request) -> dict[str, Any]:
     }
 
 
+LOOK = Prepared(select(requests).where(requests.c.id == bindparam("of")))
 LOCK = Prepared(select(requests).where(requests.c.id == bindparam("of")).with_for_update())
 _is_live = requests.c.state == func.any(bindparam("states", type_=ARRAY(Text)))
 LIVE_ONE = Prepared(
@@ -115,6 +116,14 @@ class RequestRows:
             await LOCK.ask(self._driver, of=request_id),
             await DECISIONS.ask(self._driver, of=request_id),
         )
+
+    async def look(self, request_id: int) -> Request | None:
+        """The request as it stands, without its lock."""
+        async with together(self._driver):
+            request = await LOOK.ask(self._driver, of=request_id)
+            made = await DECISIONS.ask(self._driver, of=request_id)
+            row = await request.first()
+            return request_from(row, _decisions(await made.rows())) if row else None
 
     @property
     def _driver(self) -> Driver:

@@ -93,7 +93,7 @@ class SqlUnit:
         self.incidents = IncidentRows(connection, self._last)
         self.requests = RequestRows(connection, self._last)
         self.messages = MessageRows(connection, self._jobs, now)
-        self.directory = DirectoryRows(connection)
+        self.directory = DirectoryRows(connection, self._last)
         self.commands = CommandRows(connection)
         self.connections = ConnectionRows(connection)
 

@@ -265,6 +265,6 @@ async def _know_people(world: World) -> None:
     async with world.store.unit() as unit:
         for group in sorted((setup.followed_groups | setup.followed_channels) & groups.keys()):
             named |= groups[group]
-            await unit.directory.save_members(HOME, group, groups[group], now)
+            unit.directory.save_members(HOME, group, groups[group], now)
         for user in sorted(named & people.kinds.keys()):
-            await unit.directory.save_kind(HOME, user, people.kinds[user], now)
+            unit.directory.save_kind(HOME, user, people.kinds[user], now)

@@ -76,8 +76,8 @@ async def test_the_running_role_does_all_its_work(running: AsyncEngine) -> None:
         await unit.keep_rejected("orders", "no JSON", b"{", clock.now())
         assert await unit.requests.new_id() == 1
         await unit.enqueue(Job("expire", "timer", {"request_id": 1}))
-        await unit.directory.save_members("T1", "C1", frozenset({"U1"}), clock.now())
-        await unit.directory.save_members("T1", "C1", frozenset(), clock.now())
+        unit.directory.save_members("T1", "C1", frozenset({"U1"}), clock.now())
+        unit.directory.save_members("T1", "C1", frozenset(), clock.now())
         unit.record(entry(1))
     sealed = await seal(running, clock)
 

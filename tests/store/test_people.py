@@ -27,11 +27,11 @@ async def test_somebody_never_looked_up_has_no_kind(store: SqlStore) -> None:
 
 async def test_a_person_has_the_kind_and_groups_last_read(store: SqlStore) -> None:
     async with store.unit() as unit:
-        await unit.directory.save_kind(HOME, "U0A", PersonKind.GUEST, NOW)
-        await unit.directory.save_kind(HOME, "U0A", PersonKind.MEMBER, NOW + MINUTE)
-        await unit.directory.save_members(HOME, "S0DEVS", ["U0A", "U0B", "U0A"], NOW)
-        await unit.directory.save_members(HOME, "S0RELEASE", ["U0B"], NOW)
-        await unit.directory.save_members(HOME, "S0EMPTY", [], NOW)
+        unit.directory.save_kind(HOME, "U0A", PersonKind.GUEST, NOW)
+        unit.directory.save_kind(HOME, "U0A", PersonKind.MEMBER, NOW + MINUTE)
+        unit.directory.save_members(HOME, "S0DEVS", ["U0A", "U0B", "U0A"], NOW)
+        unit.directory.save_members(HOME, "S0RELEASE", ["U0B"], NOW)
+        unit.directory.save_members(HOME, "S0EMPTY", [], NOW)
 
     async with store.unit() as unit:
         person = await unit.directory.person(HOME, "U0A")
@@ -48,8 +48,8 @@ async def test_a_person_has_the_kind_and_groups_last_read(store: SqlStore) -> No
 
 async def test_members_who_have_left_are_members_no_more(store: SqlStore) -> None:
     async with store.unit() as unit:
-        await unit.directory.save_members(HOME, "S0DEVS", ["U0A", "U0B"], NOW)
-        await unit.directory.save_members(HOME, "S0DEVS", ["U0B"], NOW + MINUTE)
+        unit.directory.save_members(HOME, "S0DEVS", ["U0A", "U0B"], NOW)
+        unit.directory.save_members(HOME, "S0DEVS", ["U0B"], NOW + MINUTE)
 
     async with store.unit() as unit:
         people = [await unit.directory.person(HOME, user) for user in ("U0A", "U0B")]
@@ -59,9 +59,9 @@ async def test_members_who_have_left_are_members_no_more(store: SqlStore) -> Non
 
 async def test_a_group_that_cannot_be_read_grows_old_with_what_was_known(store: SqlStore) -> None:
     async with store.unit() as unit:
-        await unit.directory.save_members(HOME, "S0DEVS", ["U0A"], NOW)
-        await unit.directory.save_trouble(HOME, "S0DEVS", "no answer", NOW + MINUTE)
-        await unit.directory.save_trouble(HOME, "S0NEW", "no such group", NOW + MINUTE)
+        unit.directory.save_members(HOME, "S0DEVS", ["U0A"], NOW)
+        unit.directory.save_trouble(HOME, "S0DEVS", "no answer", NOW + MINUTE)
+        unit.directory.save_trouble(HOME, "S0NEW", "no such group", NOW + MINUTE)
 
     async with store.unit() as unit:
         person = await unit.directory.person(HOME, "U0A")
@@ -71,8 +71,8 @@ async def test_a_group_that_cannot_be_read_grows_old_with_what_was_known(store: 
 
 async def test_workspaces_do_not_mix(store: SqlStore) -> None:
     async with store.unit() as unit:
-        await unit.directory.save_kind(HOME, "U0A", PersonKind.MEMBER, NOW)
-        await unit.directory.save_members(HOME, "S0DEVS", ["U0A"], NOW)
+        unit.directory.save_kind(HOME, "U0A", PersonKind.MEMBER, NOW)
+        unit.directory.save_members(HOME, "S0DEVS", ["U0A"], NOW)
 
     async with store.unit() as unit:
         assert await unit.directory.person(ELSEWHERE, "U0A") == Person(ELSEWHERE, "U0A")
@@ -80,8 +80,9 @@ async def test_workspaces_do_not_mix(store: SqlStore) -> None:
 
 async def test_of_actors_the_people_are_found_in_their_order(store: SqlStore) -> None:
     async with store.unit() as unit:
-        await unit.directory.save_kind(HOME, "U0B", PersonKind.MEMBER, NOW)
+        unit.directory.save_kind(HOME, "U0B", PersonKind.MEMBER, NOW)
 
+    async with store.unit() as unit:
         found = await unit.directory.people([f"slack:{HOME}/U0B", "bot", "shell:ops@host", f"slack:{ELSEWHERE}/U0A"])
 
     assert [(person.workspace, person.id, person.kind) for person in found] == [
