@@ -193,7 +193,7 @@ STATE_WORDS: Mapping[RequestState, str] = MappingProxyType(
         S.APPROVED: "it was approved and is about to be sent",
         S.RESUMING: "it is being sent to the engine",
         S.RUNNING: "the engine accepted it and it is running",
-        S.UNKNOWN: "the engine's answer was lost and it is unknown whether it ran",
+        S.UNKNOWN: "the engine gave no clear answer, so it is unknown whether it ran",
         S.SUCCEEDED: "it succeeded",
         S.FAILED: "it ran and failed again",
         S.REJECTED: "it was rejected",

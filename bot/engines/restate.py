@@ -162,7 +162,10 @@ class Restate:
 
     async def read_notice(self, body: bytes, headers: Mapping[str, str]) -> Sequence[FailureNotice]:
         """The failure that a hint is about; empty when the invocation has not failed after all."""
-        hint = self._client.parse(Answer(200, MappingProxyType({}), body), HookBody)
+        try:
+            hint = HookBody.model_validate_json(body)
+        except ValidationError:
+            raise ContractViolation('This is no notice for Restate: it looks like {"invocation_id": "inv_…"}.') from None
         if not INVOCATION_ID.fullmatch(hint.invocation_id):
             raise ContractViolation("The notice names no invocation.")
         ref = ExecutionRef(self._connection, hint.invocation_id)

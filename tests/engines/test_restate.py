@@ -343,12 +343,12 @@ async def test_a_hint_is_read_again_at_the_engine(stand: RestateStand) -> None:
 
 
 async def test_a_hint_about_a_stranger_is_refused(stand: RestateStand) -> None:
-    for body in (
-        b'{"invocation_id": "%s"}' % UNKNOWN.encode(),
-        b'{"invocation_id": "inv_x\' OR 1=1"}',
-        b'{"invocation_id": 7}',
+    for body, why in (
+        (b'{"invocation_id": "%s"}' % UNKNOWN.encode(), "which Restate does not know"),
+        (b'{"invocation_id": "inv_x\' OR 1=1"}', "names no invocation"),
+        (b'{"invocation_id": 7}', "no notice for Restate"),
     ):
-        with pytest.raises(ContractViolation):
+        with pytest.raises(ContractViolation, match=why):
             await stand.engine.read_notice(body, {})
 
 

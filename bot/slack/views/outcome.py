@@ -86,7 +86,7 @@ def _held_back(request: Request) -> Rendered:
 
 def _unknown(request: Request) -> Rendered:
     said = (
-        f"❔ *Unknown*: {request.label} left for the engine and no answer came, so it may have run. I keep looking."
+        f"❔ *Unknown*: {request.label} left for the engine and no clear answer came, so it may have run. I keep looking."
         " Look at the engine yourself: if it did not run, *Press again* asks anew or *Close as not run* ends the request."
     )
     made = _with_quote(request, said, request.outcome, "unknown-said")

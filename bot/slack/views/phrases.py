@@ -73,11 +73,11 @@ def standing(incident: Incident, request: Request | None) -> str:
 
 _PROGRESS: Mapping[RequestState, tuple[str, str]] = MappingProxyType(
     {
-        S.PENDING: ("waiting for approval, see the thread", ""),
+        S.PENDING: ("waiting for approval in the thread", ""),
         S.APPROVED: ("approved, about to be sent", "approved, and cannot be sent yet"),
         S.RESUMING: ("being sent to the engine", ""),
         S.RUNNING: ("accepted by the engine and running", "accepted by the engine and running"),
-        S.UNKNOWN: ("the engine's answer was lost, so it is unknown whether it ran, see the thread", ""),
+        S.UNKNOWN: ("the engine gave no clear answer, so it is unknown whether it ran", ""),
         S.SUCCEEDED: ("it succeeded", ""),
         S.FAILED: ("it ran and failed again", ""),
         S.REJECTED: ("rejected", "rejected"),
