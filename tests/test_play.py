@@ -268,7 +268,7 @@ async def test_the_state_comes_at_once_and_then_when_something_changes(ground: G
     second = (await waiting).json()
 
     assert second["version"] > first["version"]
-    assert set(first) == {"version", "title", "engines", "audit", "worker", "actions", "notices"}
+    assert set(first) == {"version", "title", "engines", "audit", "worker", "repaired", "actions", "notices"}
     assert [engine["connection"] for engine in first["engines"]] == ["orders", "platform", "legacy", "etl"]
     (execution,) = second["engines"][0]["executions"]
     assert (execution["name"], [step["name"] for step in execution["steps"]]) == (

@@ -8,7 +8,7 @@ from bot.play.engine import PlayEngine
 from bot.play.restate import RestatePlay
 from bot.play.worker_process import WorkerProcess
 
-RIGHT, HARD, BREAK = "Put it right", "Make it hard for the bot", "Break something"
+RIGHT, HARD, BREAK = "Put it right", "Make it hard for the bot", "Break something and get its card"
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Actions:
         self._first, self._worker = first, worker
         self._engines: tuple[PlayEngine, ...] = (first, *others)
         self._calls_before: int | None = None  # resume calls when the loss of an answer was ordered
+        self.is_repaired = False
         self.all = {action.key: action for action in (*self._repairing(), *self._hardening(), *self._breaking())}
 
     def look(self) -> None:
@@ -46,19 +47,22 @@ class Actions:
     def _breaking(self) -> Sequence[Action]:
         keys = ["break", *(f"break_{engine.connection}" for engine in self._engines[1:])]
         singles = [
-            Action(key, *engine.breaking, BREAK, "", engine.break_something, brief=True)
+            Action(key, *engine.breaking, BREAK, "", self._breaks(engine.break_something), brief=True)
             for key, engine in zip(keys, self._engines, strict=True)
         ]
         words = "Sixteen services fail in the same second, as in an outage: one message gathers what would flood the channel."
-        return [*singles, Action("storm", "Sixteen at once", words, BREAK, "danger", self._first.break_all, brief=True)]
+        return [
+            *singles,
+            Action("storm", "Sixteen at once", words, BREAK, "danger", self._breaks(self._first.break_all), brief=True),
+        ]
 
     def _repairing(self) -> Sequence[Action]:
-        words = "Nothing fails any more. What has failed waits to be resumed."
+        words = "From now on, whatever is resumed passes."
         return [Action("repair", "Repair it", words, RIGHT, "primary", self._repair)]
 
     def _hardening(self) -> Sequence[Action]:
-        losing = "The next resume takes effect but its answer never arrives. The bot finds out, without a second call."
-        killing = "kill -9 in the middle of its work. A new one takes over within seconds."
+        losing = "The next resume works, but no answer comes back."
+        killing = "kill -9 while it works. Another one takes over."
         return [
             Action("lose_answer", "Lose an answer", losing, HARD, "", self._lose_answer),
             Action("kill_worker", "Kill the worker", killing, HARD, "danger", self._kill_worker),
@@ -67,7 +71,15 @@ class Actions:
     async def _repair(self) -> str:
         for engine in self._engines:
             engine.repair()
+        self.is_repaired = True
         return "Repaired: whatever is resumed or begun from now on passes."
+
+    def _breaks(self, press: Callable[[], Awaitable[str]]) -> Callable[[], Awaitable[str | None]]:
+        async def pressed() -> str:
+            self.is_repaired = False
+            return await press()
+
+        return pressed
 
     async def _lose_answer(self) -> str:
         self._keep_answers()

@@ -54,6 +54,7 @@ class Seen:
             "engines": engines,
             "audit": self._audit,
             "worker": self._worker.facts,
+            "repaired": self._actions.is_repaired,
             "actions": [action.shown for action in self._actions.all.values()],
             "notices": self._notices,
         }

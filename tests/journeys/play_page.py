@@ -33,6 +33,33 @@ SECONDS = 1000
 PATIENCE = 30 * SECONDS
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 RITA, ARNO, OLGA = "U0RITA", "U0ARNO", "U0OLGA"
+# what cannot be read or reached as it is drawn: cut, beyond the edge, scrolled sideways, or a button over another
+MISFITS = """() => {
+  const found = [];
+  const isDrawn = (node) => node.getClientRects().length > 0 && !node.closest('.hear-only');
+  const words = (node) => `${node.tagName}.${node.className} ${(node.innerText ?? '').slice(0, 40)}`;
+  const wide = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth > wide) found.push('the page scrolls sideways');
+  for (const node of [...document.querySelectorAll('body *:not(.skip)')].filter(isDrawn)) {
+    const box = node.getBoundingClientRect();
+    const style = getComputedStyle(node);
+    const [over, under] = [node.scrollWidth - node.clientWidth, node.scrollHeight - node.clientHeight];
+    if (box.left < -1 || box.right > wide + 1) found.push(`beyond the edge: ${words(node)}`);
+    if (over > 1 && node.clientWidth > 1 && style.overflowX !== 'visible') found.push(`too wide: ${words(node)}`);
+    if (under > 1 && node.clientHeight > 1 && /hidden|clip/.test(style.overflowY)) found.push(`too high: ${words(node)}`);
+  }
+  for (const part of document.querySelectorAll('.top, .guide, .rail, .messages, .side')) {
+    const controls = [...part.querySelectorAll('button:not(.message-menu), select')].filter(isDrawn);
+    const inView = controls.map((node) => [node, node.getBoundingClientRect()]);
+    for (const [one, a] of inView) for (const [other, b] of inView) {
+      const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      const isPart = one.closest('section') === other.closest('section');
+      if (one !== other && isPart && across > 1 && down > 1) found.push(`over another: ${words(one)}`);
+    }
+  }
+  return found;
+}"""
 opener = build_opener(ProxyHandler({}))
 
 
@@ -159,11 +186,18 @@ class PlayPage:
         self.only_me = page.get_by_test_id("ephemeral")
         self.audit = page.get_by_test_id("audit")
         self.engine = page.get_by_test_id("engine")
+        self.hints = page.locator("#guide")
 
     def become(self, person: str) -> None:
         """Act as somebody else."""
         self.page.get_by_test_id(f"person-{person}").click()
         expect(self.page.get_by_test_id(f"person-{person}")).to_have_attribute("aria-pressed", "true")
+
+    def misfits(self, width: int) -> list[str]:
+        """What cannot be read or reached in a window of this width."""
+        self.page.set_viewport_size({"width": width, "height": 800})
+        found: list[str] = self.page.evaluate(MISFITS)
+        return found
 
     def push(self, action: str) -> None:
         """Push one of the playground's buttons and see it done."""

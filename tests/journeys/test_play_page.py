@@ -72,6 +72,7 @@ def page(browser: Browser, playground: PlayProcess) -> Iterator[PlayPage]:
 def test_one_asks_another_approves_and_the_failure_succeeds(page: PlayPage) -> None:
     expect(page.channel.get_by_role("button", name="Retry")).to_be_visible(timeout=10_000)  # it fails by itself
     card = page.first_card()
+    expect(page.hints).to_contain_text("press Retry")
     page.picture("card")
     page.push("repair")
 
@@ -84,6 +85,7 @@ def test_one_asks_another_approves_and_the_failure_succeeds(page: PlayPage) -> N
     expect(page.only_me).to_have_count(0)
     page.decide("Approve")
     expect(page.only_me).to_contain_text("organisation")
+    expect(page.hints).to_contain_text("Switch to Arno")
     page.become(ARNO)
     expect(page.only_me).to_have_count(0)
     page.decide("Approve")
@@ -97,6 +99,7 @@ def test_one_asks_another_approves_and_the_failure_succeeds(page: PlayPage) -> N
     assert list(dict.fromkeys(entries)) == WHOLE_LOOP
     assert entries.count("request:decision:refused") == 2
     assert entries.count("request:call:sent") == 1
+    expect(page.hints).to_contain_text("That was the whole loop")
     page.picture("thread")
 
 
@@ -185,12 +188,39 @@ def test_a_storm_is_gathered_into_one_message(page: PlayPage) -> None:
     expect(page.audit.locator("details[data-action='incident:notice:received']").first).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [1920, 1360, 1280, 1024, 700, 390])
+def test_everything_can_be_read_and_reached_at_every_width(page: PlayPage, width: int) -> None:
+    toggle = page.page.get_by_role("button", name="panel")
+    page.channel.locator(".thread-open").first.wait_for()
+
+    misfits = page.misfits(width)
+    if toggle.inner_text() == "Show panel":
+        toggle.click()
+    misfits += page.misfits(width)
+    page.page.get_by_role("button", name="Hide panel").click()
+    page.channel.locator(".thread-open").first.click()
+    expect(page.thread).to_be_visible()
+
+    assert [*misfits, *page.misfits(width)] == []
+
+
 def test_a_link_to_an_execution_shows_how_it_stands(page: PlayPage) -> None:
     with page.page.expect_popup() as opened:
         page.engine.locator("a").first.click()
 
     opened.value.wait_for_load_state()
     expect(opened.value.locator("article.asked")).to_contain_text("paused")
+
+
+def test_a_narrow_page_shows_in_the_thread_what_is_told_to_one_alone(page: PlayPage) -> None:
+    card = page.breaks("break_platform")
+    card.retry.click()
+    page.page.set_viewport_size({"width": 390, "height": 800})
+    page.open_thread(card)
+
+    page.decide("Approve")
+
+    expect(page.thread.get_by_test_id("ephemeral")).to_contain_text("somebody else has to decide")
 
 
 def test_a_killed_playground_takes_its_worker_along() -> None:

@@ -8,6 +8,8 @@ import { change, currentChannel, nameOf, state } from './state.js';
 
 const NEAR_END = 60;
 const HUSHED = 1000;
+// Where the page is so narrow that an open thread lies over the channel.
+const covered = matchMedia('(max-width: 1120px)');
 
 /** Prepares the parts of the page that stay. */
 export function startChannel() {
@@ -18,6 +20,14 @@ export function startChannel() {
     if (isAtEnd(list)) newer.hidden = true;
   }, { passive: true });
   buildThread(byId('thread'));
+  for (const each of [list, byId('thread-list')]) stayAtEnd(each);
+}
+
+// A list that becomes lower, as when the hints come, keeps its newest message in sight.
+function stayAtEnd(list) {
+  let wasAtEnd = true;
+  list.addEventListener('scroll', () => { wasAtEnd = isAtEnd(list); }, { passive: true });
+  new ResizeObserver(() => wasAtEnd && toEnd(list)).observe(list);
 }
 
 /** Shows the channel on show, if one is. */
@@ -55,7 +65,8 @@ function buildThread(panel) {
         type: 'button', class: 'quiet thread-close', 'aria-label': 'Close thread', 'data-testid': 'thread-close', onclick: closeThread,
       }, '✕')),
     el('div', { id: 'thread-list', class: 'messages', role: 'log', 'aria-label': 'Messages of the thread', tabindex: '0' },
-      el('div', { id: 'thread-root' }), el('p', { id: 'thread-count', class: 'rule' }), el('div', { id: 'thread-replies' })));
+      el('div', { id: 'thread-root' }), el('p', { id: 'thread-count', class: 'rule' }), el('div', { id: 'thread-replies' }),
+      el('div', { id: 'thread-meanwhile' })));
   panel.addEventListener('keydown', (event) => {
     if (event.key === 'Escape' && !event.defaultPrevented) closeThread();
   });
@@ -78,15 +89,22 @@ export function drawThread() {
   byId('main').classList.toggle('with-thread', Boolean(root));
   if (!root) return;
   const replies = repliesOf(channel.id, root.ts);
+  if (opens) panel.dataset.since = rootsOf(channel.id).at(-1).ts;
   setText(byId('thread-place'), channel.is_im ? '' : `# ${channel.name}`);
   drawScrolled(byId('thread-list'), `${channel.id}/${root.ts}`, null, () => {
     drawMessages(byId('thread-root'), [root], { inThread: true });
     setText(byId('thread-count'), `${replies.length} ${replies.length === 1 ? 'reply' : 'replies'}`);
     drawMessages(byId('thread-replies'), replies, { inThread: true });
+    drawMessages(byId('thread-meanwhile'), covered.matches ? toldMeanwhile(channel, panel.dataset.since) : [], { inThread: true });
   });
   markSeen(channel.id, root.ts, replies.at(-1)?.ts);
   // The channel has become narrower and its messages longer.
   if (opens) document.querySelector(`[data-testid="message-${root.ts}"]`)?.scrollIntoView({ block: 'nearest' });
+}
+
+// What the bot tells this person alone stands in the channel, and would be missed behind the thread.
+function toldMeanwhile(channel, since) {
+  return channel.is_im ? [] : rootsOf(channel.id).filter((each) => each.private && each.ts > since);
 }
 
 function drawScrolled(list, place, newer, draw) {

@@ -24,7 +24,8 @@ export function drawEngine(body, note) {
 }
 
 function engineItem(engine) {
-  const fill = (node) => reconcile(node.lastElementChild, (engine.executions ?? []).map(executionItem));
+  const executions = engine.executions ?? [];
+  const fill = (node) => reconcile(node.lastElementChild, executions.length ? executions.map(executionItem) : [nothing()]);
   return {
     key: engine.connection,
     signature: JSON.stringify(engine),
@@ -37,6 +38,10 @@ function engineItem(engine) {
     },
     update: fill,
   };
+}
+
+function nothing() {
+  return { key: 'none', signature: '', build: () => el('p', { class: 'quiet-line' }, 'Nothing has run here yet.') };
 }
 
 function executionItem(execution) {

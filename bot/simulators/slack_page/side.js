@@ -12,13 +12,23 @@ const PARTS = [
   { id: 'audit', title: 'Audit trail', draw: drawAudit },
 ];
 const folded = new Set(recall('folded') ?? []);
+// Where the page has one column, the panel lies over the messages.
+const lies = matchMedia('(max-width: 940px)');
 
 /** Builds the three parts and the button that hides them all. */
 export function startSide() {
   byId('side').append(...PARTS.map(part));
-  const toggle = byId('side-toggle');
-  toggle.addEventListener('click', () => showSide(byId('side').hidden));
-  showSide(recall('side') !== false);
+  byId('side-toggle').addEventListener('click', () => {
+    showSide(byId('side').hidden);
+    if (!lies.matches) keep('side', !byId('side').hidden);
+  });
+  byId('side').addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || !lies.matches) return;
+    showSide(false);
+    byId('side-toggle').focus();
+  });
+  lies.addEventListener('change', showSideAsKept);
+  showSideAsKept();
 }
 
 /** Shows the present state in each part. */
@@ -27,11 +37,14 @@ export function drawSide() {
   for (const { id, draw } of PARTS) draw(byId(`${id}-body`), byId(`${id}-note`));
 }
 
+function showSideAsKept() {
+  showSide(!lies.matches && recall('side') !== false);
+}
+
 function showSide(open) {
   byId('side').hidden = !open;
   byId('side-toggle').setAttribute('aria-expanded', String(open));
   byId('side-toggle').textContent = open ? 'Hide panel' : 'Show panel';
-  keep('side', open);
 }
 
 function part({ id, title }) {
