@@ -9,8 +9,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,26 +27,24 @@ from bot import logs
 from bot import web as web_process
 from bot.config import Settings
 from bot.domain.audit import AuditAction
-from bot.domain.errors import ChatError, ChatRefused, ConfigError, EngineError
+from bot.domain.errors import ChatError, ChatRefused, ConfigError
 from bot.domain.setup import Timings
-from bot.domain.text import listed
 from bot.ingest.webhook import Hooks
 from bot.jobs import Workers
 from bot.parts import (
     Identity,
     Parts,
-    SystemClock,
     assemble,
     groups_of,
-    make_engines,
     record_job_failure,
     record_start,
     slack_client,
 )
 from bot.service import people
-from bot.slack.api import answer_of, missing_scopes
+from bot.slack.api import answer_of
 from bot.slack.app import SlackApp
 from bot.slack.listeners import Listeners
+from bot.slack.socket import SocketMode
 from bot.store import metrics, schema
 from bot.store.embedded import DataFolderUnchosen, Embedded, open_database
 from bot.store.tables import workspaces
@@ -59,15 +56,6 @@ T = TypeVar("T")
 WEB_DRAIN, WORK_DRAIN = 5, 25
 PEOPLE_PATIENCE = 5.0  # seconds to read groups and members before the start goes on without
 SLACK_PATIENCE = 20.0  # seconds to learn who we are before a remembered answer is used
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of `check`."""
-
-    subject: str
-    ok: bool
-    sentence: str
 
 
 # ---- the database ------------------------------------------------------------------------------
@@ -269,14 +257,15 @@ async def serve(settings: Settings, parts: Parts, url: str, *, has_web: bool, ha
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     roles = [role for role, wanted in (("web", has_web), ("worker", has_workers)) if wanted]
+    slack = slack_app(parts)
+    line = await _socket_mode(settings, parts, slack) if has_web else None
     await record_start(parts.core, AuditAction.STARTED, version("resumebot"), roles)
     reading = asyncio.create_task(people.refresh_all(parts.core))
     await asyncio.wait({reading}, timeout=PEOPLE_PATIENCE)  # a silent Slack must not keep us from being ready
     workers = make_workers(parts, url) if has_workers else None
-    server = make_server(web_app(settings, parts), settings.host, settings.port) if has_web else None
-    tasks = [
-        asyncio.create_task(each) for each in (workers.run() if workers else None, server.serve() if server else None) if each
-    ]
+    server = make_server(web_app(settings, parts, slack), settings.host, settings.port) if has_web else None
+    runs = (workers.run() if workers else None, server.serve() if server else None, line.run() if line else None)
+    tasks = [asyncio.create_task(each) for each in runs if each]
     ending = asyncio.create_task(stop.wait())
     await asyncio.wait({ending, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     parts.life.is_ending = True
@@ -285,6 +274,8 @@ async def serve(settings: Settings, parts: Parts, url: str, *, has_web: bool, ha
         workers.stop()
     if server:
         server.should_exit = True
+    if line:
+        line.stop()
     await _drain(tasks, ending, reading)
     await record_start(parts.core, AuditAction.STOPPED, version("resumebot"), roles)
     for task in tasks:
@@ -316,8 +307,8 @@ def conninfo_of(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def web_app(settings: Settings, parts: Parts) -> ASGIApp:
-    """The ASGI app of the web process."""
+def slack_app(parts: Parts) -> SlackApp:
+    """The Bolt app with our listeners, for whichever door Slack comes by."""
     identity = AuthorizeResult(
         enterprise_id=None,
         team_id=parts.identity.workspace,
@@ -325,12 +316,25 @@ def web_app(settings: Settings, parts: Parts) -> ASGIApp:
         bot_id=parts.identity.bot_id or None,
         bot_token=parts.client.token,
     )
-    slack = SlackApp(Listeners(parts.core, parts.forms, parts.identity.bot_user), parts.chat, parts.client, identity)
+    return SlackApp(Listeners(parts.core, parts.forms, parts.identity.bot_user), parts.chat, parts.client, identity)
+
+
+async def _socket_mode(settings: Settings, parts: Parts, slack: SlackApp) -> SocketMode | None:
+    """The way without a public address, where its token is set; raises ConfigError when Slack refuses that."""
+    if settings.slack_app_token is None:
+        return None
+    line = SocketMode(slack.bolt, parts.client, settings.slack_app_token.get_secret_value())
+    await line.prepare()
+    return line
+
+
+def web_app(settings: Settings, parts: Parts, slack: SlackApp | None = None) -> ASGIApp:
+    """The ASGI app of the web process; Slack's requests are taken where a signing secret tells them from others."""
     secrets = {each.name: [secret.get_secret_value() for secret in each.hook_secrets] for each in settings.connections}
 
     return web_process.build(
         web_process.WebParts(
-            bolt=slack.bolt,
+            bolt=(slack or slack_app(parts)).bolt,
             signing_secrets=tuple(secret.get_secret_value() for secret in settings.slack_signing_secrets),
             hooks=Hooks(parts.core, secrets),
             ready=lambda: schema.check(parts.store.engine),
@@ -355,39 +359,3 @@ def make_server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
             app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=WEB_DRAIN, lifespan="off"
         )
     )
-
-
-# ---- live checks -------------------------------------------------------------------------------
-
-
-async def live_checks(settings: Settings) -> list[Finding]:
-    """Ask Slack and every engine who we are there."""
-    findings = []
-    async with aiohttp.ClientSession() as session:
-        findings.append(await _check_slack(settings, session))
-    async with open_readable(settings) as engine:
-        for name, each in make_engines(settings, engine, SystemClock()).items():
-            findings.append(await _check_engine(name, each.check))
-            await each.aclose()
-    return findings
-
-
-async def _check_slack(settings: Settings, session: aiohttp.ClientSession) -> Finding:
-    if settings.slack_bot_token is None:
-        return Finding("slack", ok=False, sentence="SLACK_BOT_TOKEN is not set")
-    try:
-        answer, missing = await missing_scopes(slack_client(settings, session))
-    except ChatError as error:
-        return Finding("slack", ok=False, sentence=str(error))
-    who = f"workspace {answer.get('team')} ({answer.get('team_id')}) as {answer.get('user')}"
-    if missing:
-        said = f"{who}, but the token lacks {listed(missing)}: compare with manifest.yml and reinstall the app"
-        return Finding("slack", ok=False, sentence=said)
-    return Finding("slack", ok=True, sentence=who)
-
-
-async def _check_engine(name: str, check: Callable[[], Awaitable[str]]) -> Finding:
-    try:
-        return Finding(f"connection {name}", ok=True, sentence=await check())
-    except EngineError as error:
-        return Finding(f"connection {name}", ok=False, sentence=str(error))

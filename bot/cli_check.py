@@ -8,9 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from bot import bootstrap
-from bot.bootstrap import Finding
 from bot.cli_data import has_database, readable
+from bot.cli_live import Finding, live_checks
 from bot.config import DEFAULT_FILE, Settings
 from bot.config_tables import ConnectionTable
 from bot.domain.errors import ConfigError
@@ -72,7 +71,7 @@ async def findings(settings: Settings, *, live: bool) -> list[Finding]:
             Finding("live", ok=False, sentence="nothing was called, for want of a database: `resumebot migrate` first")
         )
     elif live:
-        found += await bootstrap.live_checks(settings)
+        found += await live_checks(settings)
     return found
 
 
@@ -84,6 +83,8 @@ def _of_configuration(settings: Settings) -> Iterator[Finding]:
         settings.demand_slack()
     except ConfigError as error:
         yield Finding("slack", ok=False, sentence=str(error))
+    else:
+        yield Finding("deliveries", ok=True, sentence=_doors(settings))
     if not settings.connections:
         yield Finding("connections", ok=False, sentence="there is none: add [[connections]] to the configuration file")
     for connection in settings.connections:
@@ -91,6 +92,16 @@ def _of_configuration(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"connection {connection.name}", ok=False, sentence=fault)
     for policy in settings.policies:
         yield _of_policy(policy, [connection.name for connection in settings.connections])
+
+
+def _doors(settings: Settings) -> str:
+    """By which ways Slack may come."""
+    over_http, over_socket = "at POST /slack/events, by SLACK_SIGNING_SECRET", "over Socket Mode, by SLACK_APP_TOKEN"
+    if settings.slack_app_token is None:
+        return over_http
+    if not settings.slack_signing_secrets:
+        return f"{over_socket}; POST /slack/events is not served"
+    return f"{over_http}, and {over_socket}: Slack uses the one that is switched on in the app's settings"
 
 
 def _unrouted(connection: ConnectionInfo, routes: Sequence[Route]) -> str | None:

@@ -100,7 +100,8 @@ class Settings(BaseModel):
             missing.append("SLACK_BOT_TOKEN (the app's page, OAuth & Permissions)")
         if not self.slack_signing_secrets and self.slack_app_token is None:
             missing.append(
-                "SLACK_SIGNING_SECRET (the app's page, Basic Information), or SLACK_APP_TOKEN to do without a public address"
+                "SLACK_SIGNING_SECRET (the app's page, Basic Information), or SLACK_APP_TOKEN (there too, App-Level Tokens)"
+                " to do without a public address"
             )
         if missing:
             raise ConfigError(f"Slack is not connected: set {listed(missing)}.")

@@ -25,6 +25,7 @@ BORDERS = {
     "bot/slack/app.py": "the last-resort answer to a person",
     "bot/jobs.py": "the supervised worker loop",
     "bot/web.py": "the web callable",
+    "bot/slack/socket.py": "the same for what comes over a socket",
 }
 
 

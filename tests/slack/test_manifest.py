@@ -31,6 +31,20 @@ def test_slacks_schema_takes_the_manifest(manifest: dict[str, Any]) -> None:
     jsonschema.validate(manifest, json.loads(SCHEMA.read_text(encoding="utf-8")))
 
 
+def test_slacks_schema_takes_the_manifest_for_socket_mode() -> None:
+    if not SCHEMA.exists():
+        pytest.skip("Slack's manifest schema is not beside this checkout")
+    lines = (ROOT / "manifest.yml").read_text(encoding="utf-8").splitlines()
+    addresses = [line for line in lines if "YOUR-HOST" in line and not line.startswith("#")]
+
+    text = "\n".join(line for line in lines if line not in addresses)
+    changed = yaml.safe_load(text.replace("socket_mode_enabled: false", "socket_mode_enabled: true"))
+
+    assert len(addresses) == 4  # as its first lines say
+    assert changed["settings"]["socket_mode_enabled"] is True
+    jsonschema.validate(changed, json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
 def test_the_manifest_names_the_commands_we_understand(manifest: dict[str, Any]) -> None:
     named = [command["command"] for command in manifest["features"]["slash_commands"]]
 
