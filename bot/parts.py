@@ -159,6 +159,7 @@ def groups_of(parts: Parts, conninfo: str) -> list[Group]:
         "carry_out_later": partial(carry_out.carry_out_again, core),
         "describe_later": partial(incidents.read_later, core),
         "route": partial(incidents.route_anyway, core),
+        "snooze_over": partial(incidents.snooze_over, core),
         "sweep": partial(sweep, core, parts.readings, parts.outbox),
         "rescue": partial(rescue, conninfo, timings.takeover),
         "seal": partial(seal_and_tell, parts),

@@ -43,6 +43,7 @@ class Incident:
     acknowledged_by: str | None = None
     assigned_to: str | None = None
     snoozed_until: datetime | None = None
+    snoozed_by: str | None = None
     opened_at: datetime | None = None
     failed_at: datetime | None = None
     read_at: datetime | None = None
@@ -121,9 +122,12 @@ def _has_seen(incident: Incident, notice: FailureNotice) -> bool:
 
 def reopened(incident: Incident) -> Incident:
     """Open again, as after a new failure."""
-    return replace(
-        incident, state=IncidentState.OPEN, closed_at=None, closed_because="", acknowledged_by=None, snoozed_until=None
-    )
+    return replace(awake(incident), state=IncidentState.OPEN, closed_at=None, closed_because="", acknowledged_by=None)
+
+
+def awake(incident: Incident) -> Incident:
+    """Snoozed no more."""
+    return replace(incident, snoozed_until=None, snoozed_by=None)
 
 
 def ended(
@@ -132,7 +136,7 @@ def ended(
     """The incident at its end, and the entry that says why; nothing when it had ended before."""
     if incident.state is state:
         return incident, ()
-    after = replace(incident, state=state, closed_at=now, closed_because=reason, snoozed_until=None)
+    after = replace(awake(incident), state=state, closed_at=now, closed_because=reason)
     action = AuditAction.INCIDENT_RESOLVED if state is IncidentState.RESOLVED else AuditAction.INCIDENT_CLOSED
     return after, (entry(after, action, actor, now, reason=reason),)
 

@@ -19,7 +19,7 @@ from bot.domain.request import Request, RequestState, describe_state
 from bot.domain.text import literal
 from bot.service import kills
 from bot.service.core import Core
-from bot.service.incidents import want_card
+from bot.service.incidents import snooze_job, want_card
 from bot.service.requests import (
     NotRead,
     Wish,
@@ -218,9 +218,10 @@ async def _acknowledge(core: Core, unit: Unit, act: Act) -> Done:
 
 
 async def _snooze(core: Core, unit: Unit, act: Act) -> Done:
-    until = core.now() + SNOOZE
-    after = await _care(core, unit, act, AuditAction.INCIDENT_SNOOZED, snoozed_until=until)
-    return Done(f"{after.label} is snoozed for an hour.")
+    until, by = core.now() + SNOOZE, act.person.actor
+    after = await _care(core, unit, act, AuditAction.INCIDENT_SNOOZED, snoozed_until=until, snoozed_by=by)
+    await unit.enqueue(snooze_job(after))
+    return Done(f"{after.label} is snoozed for an hour; I remind you in its thread if it is still open then.")
 
 
 async def _assign(core: Core, unit: Unit, act: Act) -> Done:

@@ -11,14 +11,16 @@ from datetime import datetime, timedelta
 from bot.domain.audit import AuditAction, AuditEntry
 from bot.domain.errors import EngineError, NotFound
 from bot.domain.execution import Execution, ExecutionRef, ExecutionStatus, FailureNotice
-from bot.domain.incident import Incident, IncidentState, described, ended, entry, merged, opened_by, reopened
+from bot.domain.incident import Incident, IncidentState, awake, described, ended, entry, merged, opened_by, reopened
+from bot.domain.messages import Answer
 from bot.domain.policy import BOT_ACTOR
+from bot.domain.request import mention
 from bot.domain.setup import seconds
 from bot.domain.text import clean, cleaned, storable
 from bot.service import health
 from bot.service.core import Core
 from bot.service.requests import watch_now
-from bot.service.unit import Job, Rank, Unit, engine_queue
+from bot.service.unit import TIMER_QUEUE, Job, Rank, Unit, engine_queue
 
 KEY = 500  # characters of a notice's key that count: an index takes no more than about 2,700 bytes
 
@@ -230,7 +232,7 @@ async def _unreadable(core: Core, incident_id: int, trouble: str) -> None:
         now = core.now()
         wait = min(seconds(5) + (now - (incident.failed_at or now)) / 2, timedelta(seconds=60))
         await unit.incidents.read_again_at(incident.id, now + wait)
-        await unit.enqueue(Job("describe_later", "timer", {"incident_id": incident.id}, at=now + wait))
+        await unit.enqueue(Job("describe_later", TIMER_QUEUE, {"incident_id": incident.id}, at=now + wait))
         if incident.trouble != trouble:
             await unit.incidents.save(incident, replace(incident, trouble=trouble))
             unit.messages.change(incident.label, "card")
@@ -268,6 +270,25 @@ async def read_due(core: Core, incident_ids: Sequence[int]) -> None:
                 await unit.enqueue_once(describe_job(incident))
                 later = core.now() + seconds(core.setup.timings.reread_first)
                 await unit.incidents.read_again_at(incident_id, later)
+
+
+def snooze_job(incident: Incident) -> Job:
+    """The job of the moment when a snooze is over."""
+    return Job("snooze_over", TIMER_QUEUE, {"incident_id": incident.id}, at=incident.snoozed_until)
+
+
+async def snooze_over(core: Core, incident_id: int) -> None:
+    """Remind whoever snoozed it, unless it has ended or somebody has asked for it; does nothing when early."""
+    async with core.store.unit() as unit:
+        incident = await unit.incidents.lock(incident_id)
+        if incident is None or incident.snoozed_until is None or core.now() < incident.snoozed_until:
+            return
+        after = await unit.incidents.save(incident, awake(incident))
+        want_card(unit, after)
+        if after.channel and incident.snoozed_by and await unit.requests.live_of(after) is None:
+            key = f"snoozed:{incident.label}:{incident.snoozed_until.timestamp():.0f}"
+            sentence = f"💤 The snooze of {incident.label} is over, {mention(incident.snoozed_by)}, and it is still open."
+            await unit.messages.announce(key, incident.workspace, after.channel, Answer(sentence), parent=incident.label)
 
 
 async def reject_notice(core: Core, connection: str, reason: str, body: bytes) -> None:

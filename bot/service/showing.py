@@ -1,7 +1,5 @@
 """What a message shows at this moment: the row says which subject and surface, the tables say the rest."""
 
-from dataclasses import replace
-
 from bot.domain.incident import IncidentState
 from bot.domain.messages import Approval, Card, Home, Modal, Note, NoteKind, Shown, StartCard, Storm
 from bot.domain.policy import Person, approvals_missing
@@ -51,8 +49,6 @@ async def _card(core: Core, readings: Readings, incident_id: int) -> Card | None
     if stored is None:
         return None
     incident = offering(core, stored)
-    if incident.snoozed_until is not None and incident.snoozed_until <= core.now():
-        incident = replace(incident, snoozed_until=None)
     request = await readings.newest_request(incident_id)
     info = core.setup.connections.get(incident.connection)
     is_free = request is None or not request.state.is_live

@@ -58,15 +58,18 @@ def message_from(row: Row[Any]) -> Message:
     )
 
 
+_parent = (
+    select(parents.c.id)
+    .where(parents.c.subject == bindparam("parent"), or_(*[parents.c.surface == name for name in PARENT_SURFACES]))
+    .scalar_subquery()
+)
 _made = upsert(messages).values(
     {
         **{
             name: bindparam(name)
             for name in ("workspace", "subject", "surface", "rank", "lane", "channel", "not_before", "created_at")
         },
-        "parent_id": select(parents.c.id)
-        .where(parents.c.subject == bindparam("parent"), or_(*[parents.c.surface == name for name in PARENT_SURFACES]))
-        .scalar_subquery(),
+        "parent_id": _parent,
     }
 )
 _PARENTS_STORM = text(
@@ -87,7 +90,7 @@ CHANGE = Prepared(
 _TOLD = ("subject", "surface", "lane", "workspace", "channel", "user_id", "response_url", "view_id", "payload", "expires_at")
 TELL = Prepared(
     upsert(messages)
-    .values({name: bindparam(name) for name in (*_TOLD, "rank", "created_at")})
+    .values({**{name: bindparam(name) for name in (*_TOLD, "rank", "created_at")}, "parent_id": _parent})
     .on_conflict_do_nothing()
     .returning(messages.c.id)
 )
@@ -222,8 +225,8 @@ class MessageRows:
             expires_at=expires_at,
         )
 
-    async def announce(self, key: str, workspace: str, channel: str, shown: Shown) -> None:
-        """Post a message that does not change; once per key."""
+    async def announce(self, key: str, workspace: str, channel: str, shown: Shown, parent: str | None = None) -> None:
+        """Post a message that does not change, in the thread of the parent where there is one; once per key."""
         await self._private(
             subject=key,
             surface="announcement",
@@ -231,10 +234,12 @@ class MessageRows:
             workspace=workspace,
             channel=channel,
             payload={"shown": dump_private(shown)},
+            parent=parent,
         )
 
-    async def _private(self, **values: Any) -> None:
-        if await TELL.first(driver_of(self._connection), **values, rank=int(Rank.RESULT), created_at=self._now):
+    async def _private(self, **given: Any) -> None:
+        values = {**dict.fromkeys((*_TOLD, "parent")), **given, "rank": int(Rank.RESULT), "created_at": self._now}
+        if await TELL.first(driver_of(self._connection), **values):
             await self.deliver(values["lane"])
 
     async def want_home(self, workspace: str, user: str) -> None:

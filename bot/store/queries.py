@@ -190,6 +190,12 @@ class SqlSweepReadings(SqlReadings):
         async with self._engine.connect() as connection:
             return [row.id for row in await connection.execute(statement)]
 
+    async def snoozes_over(self, now: datetime) -> list[int]:
+        """Incidents whose snooze is over."""
+        async with self._engine.connect() as connection:
+            over = select(incidents.c.id).where(incidents.c.snoozed_until <= now).limit(SWEPT)
+            return [row.id for row in await connection.execute(over)]
+
     async def unrouted_incidents(self, before: datetime) -> list[int]:
         """Open incidents that have had no channel since before then."""
         lost = (

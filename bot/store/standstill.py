@@ -16,7 +16,7 @@ KINDS = {
     "request": """
         SELECT 'req-' || id, coalesce(sent_at, requested_at),
                CASE state WHEN 'approved' THEN 'approved and held back' WHEN 'resuming' THEN 'sent, and no answer was recorded'
-                          ELSE 'the engine gave no clear answer: look at the engine, then “Press again” or “Close as not run”' END
+                          ELSE 'no clear answer came: look at the engine, then “Press again” or “Close as not run”' END
                || CASE outcome WHEN '' THEN '' ELSE ': ' || outcome END
         FROM requests
         WHERE state = 'unknown' OR (state = 'resuming' AND sent_at < :ended)

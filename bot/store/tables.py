@@ -83,6 +83,7 @@ incidents = Table(
     Column("acknowledged_by", Text),
     Column("assigned_to", Text),
     Column("snoozed_until", MOMENT),
+    Column("snoozed_by", Text),
     Column("opened_at", MOMENT, nullable=False),
     Column("failed_at", MOMENT),
     Column("read_at", MOMENT),
@@ -92,6 +93,7 @@ incidents = Table(
 )
 Index("ix_incidents_open", incidents.c.workspace, incidents.c.id, postgresql_where=text("state = 'open'"))
 Index("ix_incidents_root", incidents.c.connection, incidents.c.root)
+Index("ix_incidents_snoozed_until", incidents.c.snoozed_until, postgresql_where=text("snoozed_until IS NOT NULL"))
 Index("ix_incidents_read_next_at", incidents.c.read_next_at, postgresql_where=text("state = 'open'"))
 
 incident_executions = Table(  # every id of a chain leads to one incident

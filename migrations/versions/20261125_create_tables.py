@@ -96,6 +96,7 @@ def upgrade() -> None:
         sa.Column("acknowledged_by", sa.Text(), nullable=True),
         sa.Column("assigned_to", sa.Text(), nullable=True),
         sa.Column("snoozed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("snoozed_by", sa.Text(), nullable=True),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
@@ -109,6 +110,13 @@ def upgrade() -> None:
     )
     op.create_index(
         "ix_incidents_read_next_at", "incidents", ["read_next_at"], unique=False, postgresql_where=sa.text("state = 'open'")
+    )
+    op.create_index(
+        "ix_incidents_snoozed_until",
+        "incidents",
+        ["snoozed_until"],
+        unique=False,
+        postgresql_where=sa.text("snoozed_until IS NOT NULL"),
     )
     op.create_index("ix_incidents_root", "incidents", ["connection", "root"], unique=False)
     op.create_table(
@@ -319,6 +327,7 @@ def downgrade() -> None:
     op.drop_index("ix_lookups_open", table_name="lookups", postgresql_where=sa.text("answered_at IS NULL"))
     op.drop_table("lookups")
     op.drop_index("ix_incidents_root", table_name="incidents")
+    op.drop_index("ix_incidents_snoozed_until", table_name="incidents", postgresql_where=sa.text("snoozed_until IS NOT NULL"))
     op.drop_index("ix_incidents_read_next_at", table_name="incidents", postgresql_where=sa.text("state = 'open'"))
     op.drop_index("ix_incidents_open", table_name="incidents", postgresql_where=sa.text("state = 'open'"))
     op.drop_table("incidents")

@@ -138,6 +138,33 @@ async def test_a_card_shows_who_looks_after_it(world: World, verb: Verb, tag: st
     assert (await world.trail(action=tag))[0]["actor"] == f"slack:T0HOME/{GINA}"
 
 
+async def test_whoever_snoozed_a_failure_is_reminded_when_it_is_still_open(world: World) -> None:
+    incident = await world.failed()
+
+    await world.press(GINA, Verb.SNOOZE, incident)
+    await world.wait(3599)
+    early = world.thread()
+    await world.drop_jobs()
+    await world.wait(1)
+    await world.sweep()
+
+    assert early == []
+    assert "snoozed" not in world.card().text
+    (reminder,) = world.thread()
+    assert f"The snooze of inc-1 is over, <@{GINA}>" in reminder
+
+
+async def test_nobody_is_reminded_of_what_was_taken_care_of(world: World) -> None:
+    incident = await world.failed()
+    await world.press(GINA, Verb.SNOOZE, incident)
+    await world.asked(incident)
+    said = len(world.thread())
+
+    await world.wait(3600)
+
+    assert not any("snooze" in note for note in world.thread()[said:])
+
+
 async def test_people_of_other_organisations_look_after_nothing(world: World) -> None:
     incident = await world.failed()
 

@@ -66,7 +66,10 @@ CARDS: dict[str, Shown] = {
     "card-failed": card(may_retry=True),
     "card-just-noticed": Card(replace(incident(stage="", name=""), seen=None), engine_title="Restate"),
     "card-cared-for": Card(
-        incident(acknowledged_by=ARNO, assigned_to=RITA, snoozed_until=LATER, failures=3), None, True, "Restate"
+        incident(acknowledged_by=ARNO, assigned_to=RITA, snoozed_until=LATER, snoozed_by=ARNO, failures=3),
+        None,
+        True,
+        "Restate",
     ),
     "card-no-points": Card(incident(execution(points=(), no_points="It is killed, so nothing can be resumed."))),
     "card-still-running": Card(

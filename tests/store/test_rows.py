@@ -45,6 +45,7 @@ async def test_an_incident_comes_out_as_it_went_in(store: SqlStore) -> None:
         acknowledged_by=RITA.actor,
         assigned_to=LEA.actor,
         snoozed_until=NOW + MINUTE,
+        snoozed_by=RITA.actor,
         state=IncidentState.CLOSED,
         closed_at=NOW,
         closed_because="gone",

@@ -130,7 +130,8 @@ def _small_print(incident: Incident, at: str) -> list[Block]:
     if incident.assigned_to:
         facts.append(f"👤 assigned to {who(incident.assigned_to)}")
     if incident.snoozed_until:
-        facts.append(f"💤 snoozed until {date_token(incident.snoozed_until)}")
+        by = f" by {who(incident.snoozed_by)}" if incident.snoozed_by else ""
+        facts.append(f"💤 snoozed until {date_token(incident.snoozed_until)}{by}")
     return [context([mrkdwn("  ·  ".join(facts))], f"{at}-small")]
 
 
