@@ -94,11 +94,16 @@ def withdraw(data: Path, *, passing: bool) -> None:
 def forget_announcement(data: Path) -> None:
     """Remove what a killed owner announced, with its socket folder."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        socket = Path(json.loads((data / "server.json").read_text())["socket"])
-        for name in SOCKET_NAMES:
-            (socket / name).unlink(missing_ok=True)
-        socket.rmdir()
+        remove_socket(Path(json.loads((data / "server.json").read_text())["socket"]))
     (data / "server.json").unlink(missing_ok=True)
+
+
+def remove_socket(folder: Path) -> None:
+    """Remove a socket folder, unless it holds anything else."""
+    with contextlib.suppress(OSError):
+        for name in SOCKET_NAMES:
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def answering(data: Path) -> str | None:

@@ -2,7 +2,7 @@
 
     <data>/  pg/          the cluster; postgres.log beside it is what it said
              binaries-*/  a copy of the programs, where root's server account cannot read the wheel
-             lock, server.json, guests: see data_folder
+             lock, server.json, guests: see data_folder; what remains when the owner is killed: see leftovers
 
 start() and close() block: in async code call them through asyncio.to_thread. Not for Windows.
 """
@@ -20,7 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from bot.store.account import Account, EmbeddedError, arguments_of
+from bot.store import leftovers
+from bot.store.account import Account, EmbeddedError
 from bot.store.data_folder import (
     PATIENCE,
     DataFolderInUse,
@@ -32,7 +33,6 @@ from bot.store.data_folder import (
     private,
     sign_in,
     url_of,
-    wait,
     withdraw,
 )
 
@@ -138,6 +138,7 @@ class Embedded:
         self.passing = passing
         self._wheel = self.install = install or wheel_install()
         self._wanted, self._may_move = data and data.resolve(), play
+        self._is_temporary = False
         self._undo = contextlib.ExitStack()
 
     @property
@@ -161,6 +162,7 @@ class Embedded:
                 self._initdb()
             self.socket = undo.enter_context(tempfile.TemporaryDirectory(prefix="pg-", dir=self._temporary()))  # mode 0700
             os.chown(self.socket, self.account.uid, self.account.gid)
+            undo.enter_context(leftovers.watched(self.data, self.socket, is_temporary=self._is_temporary))
             undo.callback(self._stop)
             self.restart()
             undo.callback(withdraw, self.data, passing=self.passing)
@@ -214,7 +216,8 @@ class Embedded:
                     f"PostgreSQL would run as uid {uid}, which cannot enter {closed[-1]}: choose another data folder"
                 )
         self.account = Account.of_cluster(None)
-        own = Path(tempfile.mkdtemp(prefix="resumebot-", dir=self._temporary())).resolve()
+        leftovers.sweep(self._temporaries())
+        own, self._is_temporary = leftovers.make_folder(self._temporary()), True
         undo.callback(shutil.rmtree, own, ignore_errors=True)
         self._settle(own)
         self._open_up(own)
@@ -228,12 +231,16 @@ class Embedded:
 
     def _temporary(self) -> str:
         """A temporary folder that the account can enter and whose path leaves room for a socket's."""
-        bases = (tempfile.gettempdir(), "/tmp")  # noqa: S108 — the folders made in it are private
-        if fit := [base for base in bases if len(os.fsencode(base)) <= SOCKET_ROOM and self.account.can("-x", base)]:
+        if fit := [
+            base for base in self._temporaries() if len(os.fsencode(base)) <= SOCKET_ROOM and self.account.can("-x", base)
+        ]:
             return fit[0]
         raise EmbeddedError(
             f"PostgreSQL would run as uid {self.account.uid}, which can enter no temporary folder: set DATABASE_URL"
         )
+
+    def _temporaries(self) -> tuple[str, ...]:
+        return tempfile.gettempdir(), "/tmp"  # noqa: S108 — the folders made in it are private
 
     def _check_version(self) -> None:
         if not self.pg.exists():
@@ -282,21 +289,9 @@ class Embedded:
             raise EmbeddedError(f"PostgreSQL could not make its data folder: {said[-500:]}")
         fresh.rename(self.pg)
 
-    def _running(self) -> tuple[int, str]:
-        """Process id and status of the live postmaster of our folder; a process's arguments tell whose it is."""
-        with contextlib.suppress(OSError, ValueError):
-            pid, *_, status = (self.pg / "postmaster.pid").read_text().split()
-            if f" -D {self.pg} " in f"{arguments_of(int(pid))} ":
-                return int(pid), status
-        return 0, ""
-
     def _stop(self) -> None:
         """Under the lock whatever runs on the folder is ours, or has lost its owner."""
-        for sign in (signal.SIGINT, signal.SIGQUIT):  # fast, then immediate
-            if pid := self._running()[0]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, sign)
-                wait(lambda: not self._running()[0])
+        leftovers.stop(self.pg)
         if self.server:  # ended by now, unless its postmaster.pid was lost
             self.server.send_signal(signal.SIGQUIT)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -313,6 +308,9 @@ class Embedded:
         settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         argv: list[str | Path] = [self.install / "bin/postgres", "-D", self.pg, "-k", self.socket, "-p", "5432", *settings]
         self.server = server = self.account.spawn(argv, log)
-        while server.poll() is None and self._running() != (server.pid, "ready"):  # without a limit: a recovery may take long
+        while server.poll() is None and leftovers.running(self.pg) != (
+            server.pid,
+            "ready",
+        ):  # without a limit: a recovery may take long
             time.sleep(0.02)
         return "" if server.poll() is None else self.log.read_bytes()[begin:].decode(errors="replace").strip()

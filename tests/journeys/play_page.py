@@ -1,6 +1,5 @@
 """The playground as a real process, and its page as somebody's eyes and hands in a real browser."""
 
-import contextlib
 import json
 import os
 import re
@@ -136,18 +135,21 @@ class PlayProcess:
         facts = self.state["worker"]
         return facts["pid"] if facts["alive"] else None
 
+    @property
+    def database(self) -> int:
+        """The process id of its own PostgreSQL."""
+        (file,) = self.temporary.glob("resumebot-*/pg/postmaster.pid")
+        return int(file.read_text().split()[0])
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the end: its exit status."""
         self.process.send_signal(number)
         return self.process.wait(30)
 
     def bury(self) -> None:
-        """End everything, also what a killed playground left behind."""
+        """End everything."""
         if self.process.poll() is None:
             self.end()
-        for file in self.temporary.glob("resumebot-*/pg/postmaster.pid"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(file.read_text().split()[0]), signal.SIGQUIT)
         shutil.rmtree(self.temporary, ignore_errors=True)
 
     def _answer(self, path: str) -> bytes:

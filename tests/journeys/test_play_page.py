@@ -223,15 +223,18 @@ def test_a_narrow_page_shows_in_the_thread_what_is_told_to_one_alone(page: PlayP
     expect(page.thread.get_by_test_id("ephemeral")).to_contain_text("somebody else has to decide")
 
 
-def test_a_killed_playground_takes_its_worker_along() -> None:
+def test_a_killed_playground_takes_its_worker_its_database_and_its_files_along() -> None:
     with started() as process:
         until(lambda: process.worker is not None, "worker")
         worker = process.worker
         assert worker is not None
+        database = process.database
 
         process.end(signal.SIGKILL)
 
         until(lambda: not is_alive(worker), "end of the worker", limit=5)
+        until(lambda: not is_alive(database), "end of the database", limit=10)
+        until(lambda: not list(process.temporary.iterdir()), "end of the files", limit=10)
 
 
 def test_ctrl_c_leaves_no_process_and_no_file(page: PlayPage, playground: PlayProcess) -> None:
