@@ -590,6 +590,21 @@ def test_what_is_no_dump_is_said_and_nothing_is_changed(call: Call, empty_databa
     assert "archive" in ended.err
 
 
+def test_a_dump_that_breaks_off_leaves_the_database_as_it_was(
+    on: Call, call: Call, empty_database: str, tmp_path: Path
+) -> None:
+    whole, part = tmp_path / "whole.dump", tmp_path / "part.dump"
+    on("backup", str(whole))
+    part.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    broken = call("restore", str(part), DATABASE_URL=empty_database)
+    restored = call("restore", str(whole), DATABASE_URL=empty_database)
+
+    assert broken.status == 1
+    assert broken.err
+    assert restored.status == 0
+
+
 # ---- moments -----------------------------------------------------------------------------------
 
 

@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import os
+import re
+import subprocess
+from asyncio.subprocess import Process
 from pathlib import Path
 
 from sqlalchemy import inspect, make_url
@@ -12,6 +15,9 @@ from sqlalchemy.pool import NullPool
 from bot.domain.errors import ConfigError
 from bot.store.embedded import wheel_install
 from bot.store.tables import schema_state
+
+_CHUNK = 65536
+_TOO_NEW = b"SET transaction_timeout = 0;\n"  # among the first lines; servers before PostgreSQL 17 do not know it
 
 
 async def backup(url: str, file: Path) -> None:
@@ -38,7 +44,35 @@ async def restore(url: str, file: Path) -> None:
             raise ConfigError("The database holds data already: restore into an empty one. Nothing was changed.")
     finally:
         await engine.dispose()
-    await _call("pg_restore", url, "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error", str(file))
+    await _replay(url, file)
+
+
+async def _replay(url: str, file: Path) -> None:
+    """The dump as a script, in one transaction; without what servers before PostgreSQL 17 do not know."""
+    archive = await _start("pg_restore", "--no-owner", "--no-privileges", "--file=-", str(file), stdout=subprocess.PIPE)
+    options = ("--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-")
+    dbname, env = _address(url)
+    target = await _start("psql", dbname, *options, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    _, said_archive, said_target = await asyncio.gather(_pour(archive, target), _said(archive), _said(target))
+    _check("pg_restore", archive, said_archive)
+    _check("psql", target, said_target)
+
+
+async def _pour(archive: Process, target: Process) -> None:
+    """Hand the script on; a script that breaks off must not be taken for a whole one, so its reader is killed."""
+    assert archive.stdout is not None  # noqa: S101 — as asked for
+    assert target.stdin is not None  # noqa: S101 — as asked for
+    chunk = (await archive.stdout.read(_CHUNK)).replace(_TOO_NEW, b"", 1)
+    with contextlib.suppress(ConnectionError):  # it has stopped at an error, which it says itself
+        while chunk:
+            target.stdin.write(chunk)
+            await target.stdin.drain()
+            chunk = await archive.stdout.read(_CHUNK)
+    while await archive.stdout.read(_CHUNK):
+        pass  # so that the other program ends too
+    if await archive.wait():
+        target.kill()
+    target.stdin.close()
 
 
 async def _is_used(engine: AsyncEngine) -> bool:
@@ -47,19 +81,35 @@ async def _is_used(engine: AsyncEngine) -> bool:
 
 
 async def _call(program: str, url: str, *arguments: str, stdout: int | None = None) -> None:
+    dbname, env = _address(url)
+    child = await _start(program, dbname, *arguments, env=env, stdout=stdout)
+    _check(program, child, await _said(child))
+
+
+def _address(url: str) -> tuple[str, dict[str, str]]:
+    """The argument that names the database, and the environment with its password, which arguments would show everybody."""
     address = make_url(url).set(drivername="postgresql")
-    password = str(address.password or "")  # in the environment: arguments can be read by everybody on the machine
     dbname = address.set(password=None).render_as_string(hide_password=False)
-    child = await asyncio.create_subprocess_exec(
-        wheel_install() / "bin" / program,
-        f"--dbname={dbname}",
-        *arguments,
-        env={"PGPASSWORD": password} if password else {},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=asyncio.subprocess.PIPE,
+    return f"--dbname={dbname}", {"PGPASSWORD": str(address.password)} if address.password else {}
+
+
+async def _start(
+    program: str, *arguments: str, env: dict[str, str] | None = None, stdin: int = subprocess.DEVNULL, stdout: int | None = None
+) -> Process:
+    path = wheel_install() / "bin" / program
+    return await asyncio.create_subprocess_exec(
+        path, *arguments, env=env or {}, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE
     )
-    _, said = await child.communicate()
+
+
+async def _said(child: Process) -> str:
+    assert child.stderr is not None  # noqa: S101 — as always here
+    said = await child.stderr.read()
+    await child.wait()
+    return said.decode(errors="replace").strip()
+
+
+def _check(program: str, child: Process, said: str) -> None:
     if child.returncode:
-        words = said.decode(errors="replace").strip().splitlines() or [f"{program} ended with {child.returncode}"]
-        raise ConfigError(f"{words[0].removeprefix(f'{program}: ').removeprefix('error: ')}.")
+        words = (said or f"{program} ended with {child.returncode}").splitlines()[0]
+        raise ConfigError(f"{re.sub(rf'^{program}:( error:|.*ERROR:)? *', '', words).rstrip('.')}.")
