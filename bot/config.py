@@ -203,12 +203,14 @@ def _read_tables(tables: Mapping[str, Any], name: str, source: SecretSource) -> 
     rows = {key: list(_rows(tables, key, name)) for key in TABLES[1:]}
     connections = tuple(read_connection(row, where, source) for where, row in rows["connections"])
     policies = tuple(read(PolicyTable, row, where, source).made() for where, row in rows["policies"])
+    routes = tuple(read(RouteTable, row, where, source).made() for where, row in rows["routes"])
+    _check_viewers(f"{name}, [[routes]]", routes)
     _check_names(f"{name}, [[connections]]", [connection.name.casefold() for connection in connections])
     _check_names(f"{name}, [[policies]]", [policy.name for policy in policies])
     return {
         "audit_channel": slack.audit_channel,
         "connections": connections,
-        "routes": tuple(read(RouteTable, row, where, source).made() for where, row in rows["routes"]),
+        "routes": routes,
         "policies": policies,
     }
 
@@ -220,6 +222,16 @@ def _rows(tables: Mapping[str, Any], key: str, name: str) -> Iterator[tuple[str,
     for number, row in enumerate(rows, 1):
         called = f"“{row['name']}”" if isinstance(row.get("name"), str) else f"number {number}"
         yield f"{name}, [[{key}]] {called}", row
+
+
+def _check_viewers(where: str, routes: Sequence[Route]) -> None:
+    viewers: dict[str, frozenset[str]] = {}
+    for route in routes:
+        if viewers.setdefault(route.channel, frozenset(route.viewers)) != frozenset(route.viewers):
+            raise ConfigError(
+                f"{where}: the routes to {route.channel} name different viewers, and what stands in a channel is the same for"
+                " all of them: give each of these routes the same viewers."
+            )
 
 
 def _check_names(where: str, names: Sequence[str]) -> None:

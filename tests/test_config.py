@@ -243,6 +243,16 @@ def test_two_connections_of_one_name_are_refused_whatever_their_case(read: Load)
         read(text)
 
 
+def test_routes_to_one_channel_name_the_same_viewers(read: Load) -> None:
+    route = '[[routes]]\nmatch = {{ connection = "{}" }}\nchannel = "C0X"\nviewers = [{}]\n'
+
+    both = read(route.format("a", '"S0A", "S0B"') + route.format("b", '"S0B", "S0A"'))
+    with pytest.raises(ConfigError, match="the routes to C0X name different viewers"):
+        read(route.format("a", '"S0A"') + route.format("b", ""))
+
+    assert len(both.routes) == 2
+
+
 @pytest.mark.parametrize("secret", ["a,b,c", ",", " , "])
 def test_a_hook_has_one_secret_or_two(read: Load, secret: str) -> None:
     with pytest.raises(ConfigError, match="hook_secret: one secret, or while it is being changed two"):

@@ -124,7 +124,7 @@ class Setup:
         return tuple(dict.fromkeys(channels))
 
     def route_of_channel(self, channel: str) -> Route | None:
-        """The first route to a channel."""
+        """The first route to a channel; all of them name the same viewers."""
         return next((route for route in self.routes if route.channel == channel), None)
 
     def needs_description(self, connection: str, name: str) -> bool:
