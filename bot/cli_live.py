@@ -7,9 +7,11 @@ import aiohttp
 
 from bot.bootstrap import open_readable
 from bot.config import Settings
+from bot.config_tables import Connection
 from bot.domain.errors import ChatError, ChatRefused, EngineError
+from bot.domain.ports import Throttle
 from bot.domain.text import listed
-from bot.parts import SystemClock, make_engines, slack_client
+from bot.parts import SystemClock, make_engines, shared_throttles, slack_client
 from bot.slack.api import TIMEOUT, missing_scopes
 from bot.slack.socket import refusal
 from bot.slack.socket_line import ask_address
@@ -24,17 +26,31 @@ class Finding:
     sentence: str
 
 
-async def live_checks(settings: Settings) -> list[Finding]:
+class _OwnThrottle:
+    """Throttle where no bot can run, for want of its database: there is nobody to share a budget with."""
+
+    async def admit(self) -> None:
+        """Let it pass."""
+
+
+async def live_checks(settings: Settings, *, has_database: bool) -> list[Finding]:
     """Ask Slack and every engine who we are there."""
     findings = []
     async with aiohttp.ClientSession() as session:
         findings.append(await _check_slack(settings, session))
         if settings.slack_app_token is not None:
             findings.append(await _check_socket_mode(settings, session, settings.slack_app_token.get_secret_value()))
-    async with open_readable(settings) as engine:
-        for name, each in make_engines(settings, engine, SystemClock()).items():
-            findings.append(await _check_engine(name, each.check))
-            await each.aclose()
+    if not has_database:
+        return [*findings, *await _check_engines(settings, lambda _: _OwnThrottle())]
+    async with open_readable(settings) as database:
+        return [*findings, *await _check_engines(settings, shared_throttles(database, SystemClock()))]
+
+
+async def _check_engines(settings: Settings, throttle_of: Callable[[Connection], Throttle]) -> list[Finding]:
+    findings = []
+    for name, each in make_engines(settings, throttle_of).items():
+        findings.append(await _check_engine(name, each.check))
+        await each.aclose()
     return findings
 
 

@@ -5,7 +5,7 @@ Settings ─▶ engine of the database ─▶ store, outbox, readings ─▶ Cor
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,10 +16,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.config import Settings
+from bot.config_tables import Connection
 from bot.domain.audit import AuditAction, AuditEntry
 from bot.domain.messages import Answer, Tone
 from bot.domain.policy import BOT_ACTOR
-from bot.domain.ports import Engine
+from bot.domain.ports import Clock, Engine, Throttle
 from bot.domain.setup import Setup, Timings
 from bot.engines import engine_class
 from bot.ingest.poll import poll
@@ -99,14 +100,19 @@ def slack_client(settings: Settings, session: aiohttp.ClientSession) -> AsyncWeb
     return client
 
 
-def make_engines(settings: Settings, database: AsyncEngine, clock: SystemClock) -> Mapping[str, Engine]:
+def make_engines(settings: Settings, throttle_of: Callable[[Connection], Throttle]) -> Mapping[str, Engine]:
     """An engine object for each connection."""
-    engines: dict[str, Engine] = {}
-    for connection in settings.connections:
+    return {one.name: engine_class(one.engine)(one.name, one.settings, throttle_of(one)) for one in settings.connections}
+
+
+def shared_throttles(database: AsyncEngine, clock: Clock) -> Callable[[Connection], Throttle]:
+    """The budgets that all processes on this database share."""
+
+    def throttle_of(connection: Connection) -> Throttle:
         rate = connection.rate
-        throttle = SqlThrottle(database, connection.name, rate.a_second if rate else 0.0, rate.burst if rate else 0.0, clock)
-        engines[connection.name] = engine_class(connection.engine)(connection.name, connection.settings, throttle)
-    return engines
+        return SqlThrottle(database, connection.name, rate.a_second if rate else 0.0, rate.burst if rate else 0.0, clock)
+
+    return throttle_of
 
 
 def assemble(
@@ -125,7 +131,7 @@ def assemble(
     outbox, readings = SqlOutbox(store), SqlSweepReadings(database)
     chat = SlackChat(client, session)
     people_port = SlackPeople(client, identity.workspace)
-    engines = make_engines(settings, database, clock)
+    engines = make_engines(settings, shared_throttles(database, clock))
     core = Core(store, setup, clock, engines, chat, people_port, life)
     return Parts(
         core=core,

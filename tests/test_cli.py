@@ -545,12 +545,13 @@ def test_a_live_check_calls_slack_and_every_engine(on: Call, tmp_path: Path) -> 
 
 
 def test_a_live_check_makes_no_database(call: Call, tmp_path: Path) -> None:
-    (tmp_path / "resumebot.toml").write_text(TOML)
+    (tmp_path / "resumebot.toml").write_text(TOML.replace("9070", "1"))
 
-    ended = call("check", "--live", **SET)
+    ended = call("check", "--live", SLACK_API_URL="http://127.0.0.1:1/api/", **SET)
 
     assert ended.status == 1
-    assert "FAULT  live: nothing was called, for want of a database" in ended.out
+    assert "FAULT  slack: " in ended.out
+    assert "FAULT  connection orders: " in ended.out
     assert [path.name for path in tmp_path.iterdir()] == ["resumebot.toml"]
 
 
