@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from bot.domain import lifecycle
 from bot.domain.audit import AuditAction
-from bot.domain.choices import find_chosen
+from bot.domain.choices import choice_value, find_chosen
 from bot.domain.errors import Refusal
 from bot.domain.execution import Action
 from bot.domain.incident import Incident, IncidentState, entry
@@ -35,6 +35,7 @@ from bot.service.requests import (
 from bot.service.unit import Rank, Unit
 
 SNOOZE = timedelta(hours=1)
+KILL_CHOICE = choice_value(0, kills.POINT)
 OPTIONS_ON_A_CARD = 100  # more are chosen in a form
 
 
@@ -78,6 +79,8 @@ def _same_channel(request: Request, act: Act) -> None:
 
 
 async def _retry(core: Core, unit: Unit, act: Act) -> Done:
+    if act.choice == KILL_CHOICE:  # the form that asks why
+        return await _kill(core, unit, act)
     incident = await _incident(unit, act)
     again = None
     if act.again_of is not None:
@@ -118,7 +121,7 @@ async def _kill(core: Core, unit: Unit, act: Act) -> Done:
     incident = await _incident(unit, act)
     if not kills.is_offered(core, incident):
         raise Refusal("not_killable", "Nothing was done: it does not run any more, or it cannot be ended from here.")
-    await request_kill(core, unit, incident, act.person, via="slack")
+    await request_kill(core, unit, incident, Wish(act.person, kills.POINT, "slack", act.reason))
     return Done()
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from bot.domain.audit import AuditAction, AuditEntry
 from bot.domain.errors import Refusal
+from bot.domain.execution import Action
 from bot.domain.incident import Incident
 from bot.domain.messages import Answer, Modal, PickPoint, RejectReason, Tone, Word
 from bot.domain.policy import Person, PersonKind
@@ -103,14 +104,7 @@ async def _press(core: Core, unit: Unit, pressed: Press, opening: Opening, *, ma
             await _refuse_orphan(unit, pressed)
         done = await ACTS[pressed.verb.value](core, unit, act)
     except WantsReason as wish:
-        form = PickPoint(
-            wish.incident,
-            wish.incident.seen.points if wish.incident.seen else (),
-            selected=wish.point.key,
-            wants_reason=True,
-            again_of=wish.again.id if wish.again else None,
-        )
-        return Outcome(modal=form)
+        return Outcome(modal=_ask_why(wish))
     except NotRead:
         if may_look_up:
             return await _look_up_first(unit, pressed, now)
@@ -118,6 +112,13 @@ async def _press(core: Core, unit: Unit, pressed: Press, opening: Opening, *, ma
     except Refusal as refusal:
         return await _refused(core, unit, pressed, person, refusal)
     return _outcome(done)
+
+
+def _ask_why(wish: WantsReason) -> PickPoint:
+    seen = wish.incident.seen
+    points = seen.points if seen and wish.point.action is not Action.KILL else (wish.point,)
+    again_of = wish.again.id if wish.again else None
+    return PickPoint(wish.incident, points, selected=wish.point.key, wants_reason=True, again_of=again_of)
 
 
 NOT_KNOWN = (

@@ -81,11 +81,10 @@ async def request_resume(core: Core, unit: Unit, incident: Incident, wish: Wish)
     return await _request(core, unit, incident, wish, rules)
 
 
-async def request_kill(core: Core, unit: Unit, incident: Incident, person: Person, via: str) -> Request:
+async def request_kill(core: Core, unit: Unit, incident: Incident, wish: Wish) -> Request:
     """A new request to end the incident's execution, which runs. Raises as `request_resume` does."""
     execution = await _readable(unit, incident, None)
-    rules = kills.rules_for(core, execution)
-    return await _request(core, unit, incident, Wish(person, kills.POINT, via), rules)
+    return await _request(core, unit, incident, wish, kills.rules_for(core, execution))
 
 
 async def _request(core: Core, unit: Unit, incident: Incident, wish: Wish, rules: Rules) -> Request:

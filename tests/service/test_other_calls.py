@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.domain.choices import choice_value
 from bot.domain.errors import NotResumable, NotSent, OutcomeUnknown
 from bot.domain.execution import Action, Evidence, ExecutionStatus, Finding, InputKind, StartInput, StartTarget
 from bot.domain.incident import IncidentState
 from bot.domain.messages import Answer, PickPoint, StartForm
 from bot.domain.policy import Policy
 from bot.domain.request import Request, RequestState
-from bot.service.presses import Verb
+from bot.service.presses import Outcome, Verb
 from bot.service.starts import Filled, Wanted
 from tests.fake_engine import EndingEngine, RestartingEngine, StartingEngine
 from tests.fakes import FakeClock
@@ -221,6 +222,23 @@ async def test_what_runs_is_ended_once_its_own_policy_lets_it(ending: World) -> 
     assert (await ending.again(request)).state is S.SUCCEEDED
     assert (await ending.tags(request=request.label))[0] == "request:kill:requested"
     assert len(await ending.trail(action="request:call:sent", request=request.label)) == 1
+
+
+async def test_a_policy_that_wants_a_reason_for_a_kill_is_given_a_form_first(database: str) -> None:
+    clock, kill = FakeClock(), Policy("kill", {"action": ("kill",)}, approvers=(LEA,), wants_reason=True)
+    async with open_world(database, kill, Policy("default"), engines=[EndingEngine("orders", clock)], clock=clock) as world:
+        incident = await world.failed()
+        world.engine.runs["run-1"].move(ExecutionStatus.RUNNING)
+        await world.run_task("engine:orders", "describe", incident_id=1)
+
+        form = (await world.press(RITA, Verb.KILL, incident)).modal
+        assert isinstance(form, PickPoint)
+        choice = choice_value(0, form.points[0])
+        sent = await world.press(RITA, Verb.RETRY, incident, choice=choice, reason="wrong branch", in_form=True)
+
+        assert sent == Outcome()
+        request = await world.newest(await world.incident())
+        assert (request.action, request.reason) == (Action.KILL, "wrong branch")
 
 
 async def test_what_has_ended_meanwhile_is_not_ended(ending: World) -> None:

@@ -29,6 +29,7 @@ from bot.domain.messages import (
     Word,
 )
 from bot.domain.request import RequestState as S
+from bot.service import kills
 from tests.slack.objects import (
     ARNO,
     HOSTILE,
@@ -210,6 +211,7 @@ MODALS: dict[str, Modal] = {
     "modal-points": PickPoint(incident(), POINTS, "deploy|latest"),
     "modal-points-again": PickPoint(incident(name=HOSTILE, stage=HOSTILE), points(60), "", wants_reason=True, again_of=17),
     "modal-120-points": PickPoint(incident(), points(120), "key-110"),
+    "modal-kill": PickPoint(incident(), (kills.POINT,), "kill", wants_reason=True),
     "modal-no-points": PickPoint(incident(execution(points=(), no_points="It is killed.")), ()),
     "modal-reject": RejectReason(request(name=HOSTILE)),
     "modal-start": StartForm(StartTarget("prod", "pipe-1", "Deploy Shop", INPUTS), "C0DEPLOYS", wants_reason=True),

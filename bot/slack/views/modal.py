@@ -1,6 +1,6 @@
 """Forms: pick a failure, pick a stage, say why, fill in a start; and the modal that loads or says the last word."""
 
-from bot.domain.execution import InputKind, StartInput
+from bot.domain.execution import Action, InputKind, StartInput
 from bot.domain.incident import Incident
 from bot.domain.messages import Modal, PickFailure, PickPoint, RejectReason, StartForm, Tone, Word
 from bot.domain.text import shorten
@@ -109,19 +109,21 @@ def _pick_point(shown: PickPoint) -> Block:
         reason = incident.seen.no_points if incident.seen else ""
         blocks.append(section(plain(reason or "There is no stage to resume from at the moment."), "none"))
         return _view(Form.WORD, "Resume", blocks)
+    is_kill = shown.points[0].action is Action.KILL
     options = stage_options(shown.points)
     keys = [point.key for point in shown.points]
     initial = options[keys.index(shown.selected)] if shown.selected in keys else options[0]
     mark = points_mark(shown.points, incident.seen.baseline if incident.seen else "")
     choice = select(options, Control.STAGE, initial, "Stage to resume from")
-    blocks.append(field_of_form("Resume from", choice, f"{incident.label}-{mark}-stage"))
+    blocks.append(field_of_form("What to do" if is_kill else "Resume from", choice, f"{incident.label}-{mark}-stage"))
     explained = shown.points if len(shown.points) <= EXPLAINED else (shown.points[options.index(initial)],)
     told = [[words(point.label, limit=100, bold=True), words(f": {point.sentence}", limit=500)] for point in explained]
     blocks.append(rich([lines(*told)], f"{incident.label}-{mark}-points"))
     if shown.wants_reason:
         blocks.append(_reason("Why?", "The approvers and the audit trail see it."))
     remembered = memo(handle=str(handle_of(incident)), again_of=shown.again_of)
-    return _view(Form.PICK_POINT, "Resume", blocks, "Retry", remembered)
+    title, submit = ("End", "Kill it") if is_kill else ("Resume", "Retry")
+    return _view(Form.PICK_POINT, title, blocks, submit, remembered)
 
 
 def _reject(shown: RejectReason) -> Block:
