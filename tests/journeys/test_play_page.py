@@ -129,7 +129,7 @@ def test_a_command_opens_a_modal_that_asks_for_failure_and_stage(page: PlayPage)
     stages.select_option("Deploy EU (prod), Deploy US (prod), Deploy AP (prod)")
     page.page.get_by_test_id("modal-submit").click()
 
-    expect(card.root).to_contain_text("asked to resume from Deploy EU (prod), Deploy US (prod), Deploy AP (prod)")
+    expect(card.root).to_contain_text("asked to resume “Deploy EU (prod), Deploy US (prod), Deploy AP (prod)")
 
 
 def test_a_killed_worker_is_replaced_and_the_resume_is_made_once(page: PlayPage, playground: PlayProcess) -> None:

@@ -1,6 +1,5 @@
 """Private answers: a sentence with what can be chosen next, a list, an audit trail."""
 
-from bot.domain.execution import Action
 from bot.domain.incident import Incident
 from bot.domain.messages import Answer, Line, Listing, Tone, Trail, TrailEntry
 from bot.domain.request import Request
@@ -31,7 +30,7 @@ from bot.slack.blocks import (
 )
 from bot.slack.views.controls import Control, handle_of, points_mark
 from bot.slack.views.incident import stage_options, stages_need_form
-from bot.slack.views.phrases import VERBS, name_of, standing, subject_of, title_of
+from bot.slack.views.phrases import VERBS, at_point, name_of, standing, subject_of, title_of
 
 ROWS = 40
 MARKS = {Tone.INFO: "", Tone.REFUSED: "🚫 ", Tone.TROUBLE: "⚠️ ", Tone.DONE: "✅ "}
@@ -120,7 +119,7 @@ def summary(line: Line, limit: int) -> str:
 
 def _request_summary(request: Request, limit: int) -> str:
     start = f"{title_of(request)}: {request.label}, {VERBS[request.action]} "
-    end = "" if request.action is Action.START else f" from {shorten(request.point.label, 60)}"
+    end = f" {at_point(request, 60)}".rstrip()
     if request.execution_id:
         end += f" · {request.execution_id} on {request.connection}"
     return start + shorten(subject_of(request), max(limit - len(start) - len(end), 10)) + end

@@ -1,6 +1,5 @@
 """The approval message in the card's thread: who asks for what, with which consequences, and who may decide."""
 
-from bot.domain.execution import Action
 from bot.domain.messages import Approval
 from bot.domain.request import Decision, Request, RequestState
 from bot.domain.text import shorten
@@ -24,7 +23,7 @@ from bot.slack.blocks import (
     words,
 )
 from bot.slack.views.controls import Control, handle_of
-from bot.slack.views.phrases import VERBS, execution, mentions, progress, subject_of, title_of, who, with_reason
+from bot.slack.views.phrases import VERBS, at_point, execution, mentions, progress, subject_of, title_of, who, with_reason
 
 INPUTS = 16  # a form asks for fifteen at most
 
@@ -119,9 +118,9 @@ def _controls(request: Request) -> list[Element]:
 def _fallback(shown: Approval) -> str:
     request = shown.request
     name = escape(shorten(subject_of(request), 300))
-    what = "" if request.action is Action.START else f" from {escape(shorten(request.point.label, 300))}"
+    what = ", ".join(part for part in (escape(at_point(request, 300)), request.label) if part)
     if request.state is RequestState.PENDING:
-        asked = f"{who(request.requester)} asks to {VERBS[request.action]} {name}{what} ({request.label})."
+        asked = f"{who(request.requester)} asks to {VERBS[request.action]} {name} ({what})."
         to = f"May decide: {mentions(shown.mentions)}." if shown.mentions else ""
         return fallback("Approval wanted:", asked, to)
-    return fallback(f"{title_of(request)}: {name}{what} ({request.label}).")
+    return fallback(f"{title_of(request)}: {name} ({what}).")

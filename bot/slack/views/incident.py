@@ -34,7 +34,7 @@ from bot.slack.blocks import (
     words,
 )
 from bot.slack.views.controls import Control, More, handle_of, points_mark
-from bot.slack.views.phrases import VERBS, execution, name_of, progress, standing, who, with_reason
+from bot.slack.views.phrases import VERBS, at_point, execution, name_of, progress, standing, who, with_reason
 
 ERROR, LEAST = 2900, 600  # the longest error, and what it gets however long the rest is
 ROOM = 400  # left free of Slack's sum
@@ -138,11 +138,12 @@ def _small_print(incident: Incident, at: str) -> list[Block]:
 def _request(request: Request | None, at: str) -> list[Block]:
     if request is None:
         return []
+    where = at_point(request, 300)
     asked = [
         person(request.requester),
-        words(f" asked to {VERBS[request.action]} from "),
-        words(request.point.label, limit=300, bold=True),
-        words(f" ({request.label}): "),
+        words(f" asked to {VERBS[request.action]} "),
+        *([words(where, limit=310, bold=True), words(" ")] if where else []),
+        words(f"({request.label}): "),
         *_standing(request),
     ]
     return [rich([lines(asked)], f"{at}-request")]
@@ -165,7 +166,7 @@ def _controls(shown: Card, at: str) -> list[Block]:
     if not stages_need_form(points):
         options = stage_options(points)
         row.append(select(options, Control.STAGE, options[0], "Stage to resume from"))
-        said = f"Retry from {shorten(points[0].label, LABEL)}: {points[0].sentence}"
+        said = f"Retry “{shorten(points[0].label, LABEL)}”: {points[0].sentence}"
     else:
         said = f"{len(points)} stages are on offer; Retry asks which one."
     row.append(button("Retry", Control.RETRY, str(handle_of(incident)), style="primary"))

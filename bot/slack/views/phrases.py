@@ -89,6 +89,11 @@ _PROGRESS: Mapping[RequestState, tuple[str, str]] = MappingProxyType(
 )
 
 
+def at_point(request: Request, limit: int) -> str:
+    """The chosen point as it is called where one chooses; nothing where there was no choice. Raw text."""
+    return f"“{shorten(request.point.label, limit)}”" if request.action in {Action.RESUME, Action.RESTART} else ""
+
+
 def progress(request: Request) -> str:
     """How the request stands, as the rest of a sentence that begins with who asked; raw text."""
     alone, before_reason = _PROGRESS[request.state]
