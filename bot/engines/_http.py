@@ -31,6 +31,7 @@ from bot.domain.errors import (
     NotSent,
     OutcomeUnknown,
     RateLimited,
+    Unsupported,
 )
 from bot.domain.ports import Throttle
 
@@ -63,6 +64,10 @@ class CallLimits:
 
 
 DEFAULT_LIMITS = CallLimits()
+
+
+class AnswerTooLarge(ContractViolation):
+    """The answer is larger than is read; a smaller page may fit."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +142,9 @@ class EngineClient:
     ) -> Answer:
         """A call without effect, repeated where that helps: a 2xx or an expected status.
 
-        Else raises Forbidden, NotFound, RateLimited, NotSent (cannot be reached) or ContractViolation.
+        Else raises Forbidden, NotFound, RateLimited, NotSent (cannot be reached), ContractViolation or Unsupported.
         """
-        request = self._client.build_request(method, self._base_url + path, params=params or None, json=json, headers=headers)
+        request = self._request(self._client, method, path, params=params or None, json=json, headers=headers)
         last = NotSent(f"{self._connection} did not answer in time.")
         try:
             async with self._reads, asyncio.timeout(self._limits.all_tries):
@@ -169,8 +174,9 @@ class EngineClient:
         json: object = None,
         headers: Mapping[str, str] = _NOTHING,
     ) -> Answer:
-        """A call with effect, made at most once: whatever was answered, else NotSent, OutcomeUnknown or ContractViolation.
+        """A call with effect, made at most once: whatever was answered.
 
+        Else raises NotSent, OutcomeUnknown, ContractViolation, or Unsupported (what was given cannot be written).
         `send_before` is on the boot-time clock and is looked at when the connection stands, before the first byte leaves.
         """
         await self._throttle.admit()
@@ -178,9 +184,10 @@ class EngineClient:
             async with self._sends, self._fresh_client() as client, asyncio.timeout(None) as limit:
                 guard = _SendGuard(send_before, self._boot_clock, limit, self._limits.send)
                 guard.check()
-                request = client.build_request(
+                request = self._request(
+                    client,
                     method,
-                    self._base_url + path,
+                    path,
                     params=params or None,
                     json=json,
                     headers=headers,
@@ -233,6 +240,11 @@ class EngineClient:
         text = _CREDENTIAL.sub(rf"\1 {_REDACTED}", text)
         return _CONTROL.sub(" ", text)[:_LONGEST_TEXT].strip()
 
+    @property
+    def longest_answer(self) -> int:
+        """How many bytes of an answer are read."""
+        return self._limits.body
+
     async def aclose(self) -> None:
         """Close the kept connections."""
         await self._client.aclose()
@@ -261,6 +273,15 @@ class EngineClient:
         # A kept connection may be dead without our knowing: the bytes would leave and no answer could come.
         return self._new_client(self._limits.send, httpx.Limits(max_connections=1, max_keepalive_connections=0))
 
+    def _request(self, client: httpx.AsyncClient, method: str, path: str, **parts: Any) -> httpx.Request:
+        try:
+            return client.build_request(method, self._base_url + path, **parts)
+        except (ValueError, RecursionError, httpx.InvalidURL):
+            # Half a character, a number that is none, an address without end: no byte of it has left.
+            raise Unsupported(
+                f"Nothing was sent to {self._connection}: what was given cannot be written as a request."
+            ) from None
+
     async def _exchange(self, client: httpx.AsyncClient, request: httpx.Request) -> Answer:
         response = await client.send(request, stream=True)
         try:
@@ -270,7 +291,7 @@ class EngineClient:
             async for piece in response.aiter_raw():
                 body += piece
                 if len(body) > self._limits.body:
-                    raise ContractViolation(f"{self._connection} gave an answer of more than {self._limits.body} bytes.")
+                    raise AnswerTooLarge(f"{self._connection} gave an answer of more than {self._limits.body} bytes.")
             return Answer(response.status_code, dict(response.headers.items()), bytes(body))
         finally:
             await response.aclose()

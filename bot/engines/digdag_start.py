@@ -137,7 +137,15 @@ def _params(inputs: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(params, dict):
         raise NotResumable("The params must be a JSON object.")
     others = {key: value for key, value in inputs.items() if key not in {_SESSION_TIME, _PARAMS}}
-    return {**params, **others}
+    params = {**params, **others}
+    try:
+        # What reads as JSON here may be none to others: NaN, a number beyond all limits, half a character.
+        json.dumps(params, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise NotResumable(
+            "The params hold a number or a character that JSON cannot carry (NaN, 1e999, half of one)."
+        ) from None
+    return params
 
 
 def _is_time(attempt: AttemptBody, time: datetime) -> bool:

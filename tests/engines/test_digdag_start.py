@@ -107,6 +107,11 @@ async def test_a_session_time_that_runs_already_is_not_started_beside_itself() -
         ({"params": "{nope"}, "no JSON"),
         ({"params": "[1]"}, "must be a JSON object"),
         ({"params": "[" * 100_000}, "no JSON"),
+        ({"params": '{"a": NaN}'}, "JSON cannot carry"),
+        ({"params": '{"a": [1e999]}'}, "JSON cannot carry"),
+        ({"params": '{"a": "\\ud800"}'}, "JSON cannot carry"),
+        ({"params": '{"\\udfff": 1}'}, "JSON cannot carry"),
+        ({"owner": "\ud800"}, "JSON cannot carry"),
     ],
 )
 async def test_inputs_that_cannot_be_sent_are_refused_before_the_call(inputs: dict[str, str], sentence: str) -> None:

@@ -1,6 +1,7 @@
 """What the shared HTTP client of the engines promises, over real sockets."""
 
 import asyncio
+import math
 import traceback
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +25,7 @@ from bot.domain.errors import (
     NotSent,
     OutcomeUnknown,
     RateLimited,
+    Unsupported,
 )
 from bot.engines._http import Answer, CallLimits, EngineClient, boot_time, path_segment
 from bot.simulators.serving import serve
@@ -220,6 +222,18 @@ async def test_send_is_made_once_whatever_is_answered() -> None:
 
     assert answer.status == 500
     assert len(service.seen) == 1
+
+
+@pytest.mark.parametrize("given", [math.nan, math.inf, "\ud800"], ids=["nan", "infinity", "half a character"])
+async def test_what_cannot_be_written_is_unsupported_and_nothing_is_sent(given: object) -> None:
+    service = Service([])
+    async with connected(service) as client:
+        with pytest.raises(Unsupported, match="Nothing was sent to orders"):
+            await client.send_once("PUT", "/x", json={"given": given}, send_before=soon())
+        with pytest.raises(Unsupported, match="Nothing was sent to orders"):
+            await client.read("POST", "/x", json={"given": given})
+
+    assert service.seen == []
 
 
 async def test_send_uses_a_fresh_connection() -> None:
