@@ -237,8 +237,11 @@ class Connection:
     @property
     def info(self) -> ConnectionInfo:
         """As the core knows it."""
-        title = engine_class(self.engine).title
-        return ConnectionInfo(self.name, self.engine, title, self.poll_seconds, self.environment, self.environments)
+        made = engine_class(self.engine)
+        is_opaque = getattr(made, "environments_are_opaque", False)
+        return ConnectionInfo(
+            self.name, self.engine, made.title, self.poll_seconds, self.environment, self.environments, is_opaque
+        )
 
     @property
     def token(self) -> SecretStr | None:

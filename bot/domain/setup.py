@@ -74,14 +74,20 @@ class ConnectionInfo:
     poll_seconds: int = 15
     environment: str | None = None
     environments: Mapping[str, str] = field(default_factory=dict)  # glob over the engine's own ids -> our word
+    environments_are_opaque: bool = False  # the engine's own ids are no words that a policy could mean
 
     def environment_of(self, engines_own: str | None) -> str | None:
-        """Our word for the environment of an execution; None when it cannot be known."""
+        """Our word for the environment of an execution; None when it cannot be known.
+
+        Once a connection maps environments, one it does not map is unknown: else a new one would pass policies by.
+        """
         if self.environment is not None:
             return self.environment
         if engines_own is None:
             return None
-        return next((word for glob, word in self.environments.items() if fnmatchcase(engines_own, glob)), engines_own)
+        if not self.environments:
+            return None if self.environments_are_opaque else engines_own
+        return next((word for glob, word in self.environments.items() if fnmatchcase(engines_own, glob)), None)
 
 
 @dataclass(frozen=True)

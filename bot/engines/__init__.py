@@ -13,7 +13,10 @@ GROUP = "bot.engines"
 
 
 class EngineClass(Protocol):
-    """What a class behind an entry point offers before it is made."""
+    """What a class behind an entry point offers before it is made.
+
+    It may also say `environments_are_opaque = True`: its environments are ids that count only where a connection maps them.
+    """
 
     kind: str
     title: str  # what people call it

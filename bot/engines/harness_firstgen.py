@@ -54,6 +54,7 @@ class HarnessFirstgen:
 
     kind = "harness_firstgen"
     title = "Harness FirstGen"
+    environments_are_opaque = True
     features: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "resume": "yes",
@@ -65,7 +66,7 @@ class HarnessFirstgen:
             "notices": "yes",
             "poll": "yes",
             "start": "yes",
-            "environment": "yes, where every stage takes it from a variable",
+            "environment": "yes, where every stage takes it from a variable and the connection maps its id; not of a start",
             "restart from an earlier step": "no: resuming from an earlier stage does that",
             "kill": "no: its API has no call for it but an old one of uncertain address",
         }

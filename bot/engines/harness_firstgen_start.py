@@ -157,7 +157,7 @@ def _asked(variable: VariableBody) -> StartInput:
         default=variable.default or "",
         choices=tuple(variable.allowed) if is_choice else (),
         hint=hint,
-        is_environment=variable.type == "ENVIRONMENT",
+        # an environment is typed by its name, and only ids are mapped: where a start will run stays unknown
     )
 
 

@@ -53,7 +53,7 @@ def test_what_is_unknown_fits_only_the_star() -> None:
         ({"environment": "production"}, "proj-stage", "production"),
         ({"environment": "production"}, None, "production"),
         ({"environments": {"proj-prod*": "production"}}, "proj-prod-eu", "production"),
-        ({"environments": {"proj-prod*": "production"}}, "proj-stage", "proj-stage"),
+        ({"environments": {"*": "any"}}, "proj-stage", "any"),
         ({"environments": {"*": "any"}}, None, None),
         ({}, "Prod", "Prod"),
     ],
@@ -62,6 +62,18 @@ def test_an_environment_is_the_connections_or_mapped_or_the_engines_own(
     info: dict[str, Any], engines_own: str | None, word: str | None
 ) -> None:
     assert setup(**info).connections["orders"].environment_of(engines_own) == word
+
+
+@pytest.mark.parametrize(
+    ("info", "engines_own"),
+    [
+        ({"environments": {"proj-prod*": "production"}}, "proj-stage"),
+        ({"environments": {"env-1": "production"}, "environments_are_opaque": True}, "env-2"),
+        ({"environments_are_opaque": True}, "env-1"),
+    ],
+)
+def test_an_environment_that_the_connection_does_not_map_is_unknown(info: dict[str, Any], engines_own: str) -> None:
+    assert setup(**info).connections["orders"].environment_of(engines_own) is None
 
 
 def test_a_route_hangs_on_the_description_only_where_what_is_unknown_may_decide_it() -> None:

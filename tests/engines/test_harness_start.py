@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
+from bot.config_tables import Connection
 from bot.domain.errors import Forbidden, NotResumable, NotSent, OutcomeUnknown
 from bot.domain.execution import ExecutionStatus, Finding, InputKind, Receipt, StartTarget
 from bot.domain.ports import StartsExecutions
@@ -64,6 +65,15 @@ async def test_firstgen_finds_a_pipeline_and_asks_for_what_it_takes(firstgen: Fi
     assert asked["environment"].hint == "The name of a Harness environment."
     assert (asked["size"].kind, asked["size"].choices, asked["size"].default) == (InputKind.CHOICE, ("small", "large"), "small")
     assert target.name == "Deploy shop"
+
+
+async def test_where_a_firstgen_start_will_run_stays_unknown(firstgen: FirstGenStand) -> None:
+    info = Connection("fg", "harness_firstgen", firstgen.engine.Settings(base_url="http://x", account="a")).info
+
+    target = await one_target(firstgen.engine, "Deploy shop")
+
+    assert (target.environment, [one.key for one in target.inputs if one.is_environment]) == (None, [])
+    assert info.environment_of("production") is None
 
 
 async def test_firstgen_finds_workflows_too(firstgen: FirstGenStand) -> None:
