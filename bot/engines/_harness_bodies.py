@@ -1,8 +1,8 @@
 """How both generations of Harness are read: lenient bodies, and parts of an answer as objects."""
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from bot.domain.errors import ContractViolation
 
@@ -16,8 +16,19 @@ class Body(BaseModel):
 
 
 def or_empty(given: Any) -> Any:
-    """A list, also where Harness says null."""
-    return [] if given is None else given
+    """A list, also where Harness says null, or null within it."""
+    if given is None:
+        return []
+    return [one for one in given if one is not None] if isinstance(given, list) else given
+
+
+def or_blank(given: Any) -> Any:
+    """A text, also where Harness says null."""
+    return "" if given is None else given
+
+
+Shown = Annotated[str, BeforeValidator(or_blank)]
+"""What is only shown to people: nullable in Harness's schema, and never a reason not to read the rest."""
 
 
 def or_nothing(given: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from bot.domain.execution import ExecutionStatus, StageStatus
-from bot.engines._harness_bodies import Body, or_empty
+from bot.engines._harness_bodies import Body, Shown, or_empty
 
 STATUSES: Mapping[str, ExecutionStatus] = MappingProxyType(
     {
@@ -72,13 +72,13 @@ class Entity(Body):
     """Anything with an id and a name."""
 
     id: str
-    name: str = ""
+    name: Shown = ""
 
 
 class VariableBody(Body):
     """A variable of a pipeline or workflow; the parts that were not asked for are empty."""
 
-    name: str
+    name: Shown = ""
     type: str | None = None
     required: bool | None = None
     allowed: Annotated[list[str], BeforeValidator(or_empty)] = Field(default_factory=list, alias="allowedValues")
@@ -110,8 +110,8 @@ class StageBody(Body):
     """One stage, or one member of a parallel group, whose stage name repeats."""
 
     kind: str = Field("", alias="__typename")
-    element: str = Field("", alias="pipelineStageElementId")
-    name: str = Field("", alias="pipelineStageName")
+    element: Shown = Field("", alias="pipelineStageElementId")
+    name: Shown = Field("", alias="pipelineStageName")
     step: str | None = Field(None, alias="pipelineStepName")
     status: str | None = None
     inputs: Annotated[list[ValueBody], BeforeValidator(or_empty)] = Field(default_factory=list, alias="inputVariables")

@@ -21,6 +21,7 @@ from bot.domain.execution import ExecutionStatus, Finding, ResumePoint, StageSta
 from bot.engines.harness_firstgen_view import PointKey
 from bot.engines.harness_firstgen_wire import quoted
 from bot.simulators.harness_firstgen_resume import java_pattern
+from bot.simulators.harness_firstgen_shapes import Application
 from bot.simulators.harness_samples import APPLICATION, firstgen_cleanup
 from bot.simulators.harness_world import Member, Pipeline, Progress, Run
 from tests.engines.harness_stand import SLOWLY, FirstGenStand, Socket, edited, firstgen_stand, rerun, samples
@@ -566,3 +567,16 @@ async def test_a_gateway_in_the_base_address_changes_nothing(stand: FirstGenStan
         await other.check()
     await other.aclose()
     assert stand.simulator.faults.calls[-1].path == "/gateway/api/graphql"
+
+
+async def test_names_that_harness_leaves_null_do_not_hide_an_execution(stand: FirstGenStand) -> None:
+    stand.simulator.estate.applications[APPLICATION] = Application(APPLICATION, None)  # type: ignore[arg-type]
+    run = await stand.failed(("el-build", Progress.FAILED))
+    stand.shop.name = None  # type: ignore[assignment]
+    run.stages[0].member = Member("el-build", None, None)  # type: ignore[arg-type]
+
+    shown = await stand.describe(run)
+
+    assert (shown.name, shown.status, shown.stages[0].name) == ("", ExecutionStatus.FAILED, "")
+    assert [one.ref.id for one in await stand.engine.find_failures(None)] == [run.identifier]
+    assert "Account" in await stand.engine.check()
