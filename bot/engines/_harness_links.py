@@ -24,7 +24,7 @@ def host_of(base_url: str) -> str:
     return base_url.rstrip("/").removesuffix(_GATEWAY)
 
 
-def at(milliseconds: int | None) -> datetime | None:
+def at(milliseconds: float | None) -> datetime | None:
     """A moment as Harness gives it; None for what is no moment of the years people live in."""
     try:
         return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -71,7 +71,7 @@ class HarnessNextgen:
             "notices": "yes",
             "poll": "yes",
             "start": "yes",
-            "environment": "yes, once every deployment of the execution has begun",
+            "environment": "yes, once every stage that may deploy (all but CI and Approval) says where",
             "restart from an earlier step": "no: resuming from an earlier stage does that",
             "kill": "no: not offered yet",
         }

@@ -1,9 +1,10 @@
 """A NextGen execution in our words: its stage graph walked in order, and the points it can be resumed from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import MappingProxyType
 
 from bot.domain.execution import Execution, ExecutionRef, ExecutionStatus, RefusedPoint, ResumePoint, Stage, StageStatus
 from bot.engines._harness_links import at
@@ -23,6 +24,25 @@ from bot.engines.harness_nextgen_wire import (
 LIMIT = timedelta(days=30)
 WARN = timedelta(days=3)
 ALL, FAILED = "all", "failed"
+DEPLOYS_NOWHERE = frozenset({"CI", "Approval"})  # all other kinds can: a Custom stage by its steps, a Pipeline by its child
+OF_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "IgnoreFailed": "It came to a good end: what failed in it was ignored.",
+        "Skipped": "All of it was skipped: nothing ran, and nothing failed.",
+        "Suspended": "It was suspended in Harness, which is an end there: it goes no further, and did not fail.",
+    }
+)
+OF_STATUSES: Mapping[ExecutionStatus, str] = MappingProxyType(
+    {
+        ExecutionStatus.WAITING: "It has not begun yet ({0}).",
+        ExecutionStatus.RUNNING: "It is still going on ({0}).",
+        ExecutionStatus.SUSPENDED: "It waits in Harness for something outside of it ({0}).",
+        ExecutionStatus.SUCCEEDED: "It succeeded.",
+        ExecutionStatus.CANCELLED: "It was ended in Harness ({0}).",
+        ExecutionStatus.FAILED: "It failed in a way that Harness retries nothing after ({0}).",
+        ExecutionStatus.UNKNOWN: "Harness calls its state “{0}”, which I do not know: look at it there.",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +93,7 @@ def describe_execution(ref: ExecutionRef, found: Found, link: str) -> Execution:
         failed_stage=failed.name if failed else "",
         error=_error(summary, failed),
         points=points,
-        refused_points=_refused(groups, points),
+        refused_points=_refused(groups, points) if points else (),
         no_points=reason or ("" if points else "Harness lists no stage that it could be retried from."),
         pending_points=is_going_on,
         chain=tuple(dict.fromkeys((*ids, ref.id))),
@@ -169,12 +189,23 @@ def _name(member: MemberBody) -> str:
 
 
 def _refused(groups: Sequence[Sequence[NodeBody]], points: Sequence[ResumePoint]) -> tuple[RefusedPoint, ...]:
-    if not points:
-        return ()
     reachable = {name for point in points for name in point.stages}
-    reason = "It comes after the stage that failed; a retry from there would keep the failure."
-    names = dict.fromkeys(node.name for group in groups for node in group)
-    return tuple(RefusedPoint(name, reason) for name in names if name not in reachable)
+    refused: dict[str, str] = {}
+    has_failed = False
+    for group in groups:
+        for node in group:
+            if node.name not in reachable:
+                refused.setdefault(node.name, _why_refused(node, comes_after=has_failed))
+        has_failed = has_failed or any(_status(node) is StageStatus.FAILED for node in group)
+    return tuple(RefusedPoint(name, reason) for name, reason in refused.items())
+
+
+def _why_refused(node: NodeBody, *, comes_after: bool) -> str:
+    if comes_after:
+        return "It comes after the stage that failed; a retry from there would keep the failure."
+    if _status(node) is StageStatus.SKIPPED:
+        return "It was skipped, and Harness begins at no stage that did not run."
+    return "Harness does not list it among the stages that can be retried."
 
 
 def _no_points(found: Found, newest: str) -> str:
@@ -185,8 +216,7 @@ def _no_points(found: Found, newest: str) -> str:
         case "ApprovalWaiting":
             return "It waits for an approval in Harness."
         case word if word not in RETRYABLE:
-            ended = summary.our_status in {ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELLED}
-            return "It succeeded." if ended else f"It is still going on ({word or 'no status'})."
+            return OF_WORDS.get(word) or OF_STATUSES[summary.our_status].format(word or "no status")
         case _ if newest != summary.id:
             return f"It was retried already; the newest execution of its chain is {newest}."
         case _ if found.retry is None:
@@ -209,10 +239,19 @@ def _notes(summary: SummaryBody, has_points: bool) -> tuple[str, ...]:
 
 
 def _environment(summary: SummaryBody, groups: Sequence[Sequence[NodeBody]]) -> str | None:
-    """The environment, when it is one and every deployment has begun: a stage not reached yet may go anywhere."""
+    """The environment, when it is one and every stage that may deploy says so: any other may go anywhere."""
     info = summary.module_info.get("cd")
     said = info.get("envIdentifiers") if isinstance(info, dict) else None
-    deployments = [node for group in groups for node in group if node.kind in {"Deployment", "MATRIX", "LOOP", "PARALLELISM"}]
-    is_complete = all(_status(node) not in {StageStatus.PENDING, StageStatus.SKIPPED} for node in deployments)
-    values = {one for one in said if isinstance(one, str)} if isinstance(said, list) else set()
-    return values.pop() if len(values) == 1 and is_complete else None
+    found = {one for one in said if isinstance(one, str)} if isinstance(said, list) else set[str]()
+    for stage in (copy for group in groups for node in group for copy in _copies(summary, node)):
+        if stage.kind in DEPLOYS_NOWHERE:
+            continue
+        if not stage.environments:
+            return None
+        found |= stage.environments
+    return found.pop() if len(found) == 1 else None
+
+
+def _copies(summary: SummaryBody, node: NodeBody) -> Sequence[NodeBody]:
+    """The copies of a looped stage, as far as they have begun; any other stage itself."""
+    return [summary.nodes[one] for one in node.edges.children if one in summary.nodes] or [node] if node.is_loop else [node]

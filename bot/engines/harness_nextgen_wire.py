@@ -31,6 +31,7 @@ STATUSES: Mapping[str, ExecutionStatus] = MappingProxyType(
         "ApprovalWaiting": ExecutionStatus.SUSPENDED,
         "InputWaiting": ExecutionStatus.SUSPENDED,
         "UploadWaiting": ExecutionStatus.SUSPENDED,
+        "Waiting": ExecutionStatus.SUSPENDED,
         "Success": ExecutionStatus.SUCCEEDED,
         "IgnoreFailed": ExecutionStatus.SUCCEEDED,
         "Skipped": ExecutionStatus.SUCCEEDED,
@@ -42,6 +43,15 @@ STATUSES: Mapping[str, ExecutionStatus] = MappingProxyType(
         "AbortedByFreeze": ExecutionStatus.FAILED,
         # It was people who ended it, and it can be retried: it still needs a human.
         "Aborted": ExecutionStatus.FAILED,
+    }
+)
+# What older servers call them.
+LEGACY: Mapping[str, str] = MappingProxyType(
+    {
+        "NOT_STARTED": "NotStarted",
+        "INTERVENTION_WAITING": "InterventionWaiting",
+        "APPROVAL_WAITING": "ApprovalWaiting",
+        "APPROVAL_REJECTED": "ApprovalRejected",
     }
 )
 STAGE_STATUSES: Mapping[ExecutionStatus, StageStatus] = MappingProxyType(
@@ -63,6 +73,22 @@ RERUN_AS_FAILED = frozenset({"Failed", "Aborted", "Expired", "ApprovalRejected"}
 EVENTS_OF_STAGES = frozenset({"StageFailed", "StepFailed"})
 EVENTS_OF_ENDS = frozenset({"PipelineFailed", "PipelineEnd"})
 BAD_ENDS = frozenset({"failed", "aborted", "rejected", "expired"})
+
+
+def _word(given: Any) -> Any:
+    return LEGACY.get(given, given) if isinstance(given, str) else given or ""
+
+
+def _moment(given: Any) -> Any:
+    """A number, also where one stands in a text; nothing for what is none: when something ended decides nothing."""
+    try:
+        return None if given is None else float(given)
+    except (TypeError, ValueError):
+        return None
+
+
+Word = Annotated[str, BeforeValidator(_word)]
+Moment = Annotated[float | None, BeforeValidator(_moment)]
 
 
 class Said(Body):
@@ -116,9 +142,10 @@ class NodeBody(Body):
     group: str = Field("", alias="nodeGroup")
     identifier: str = Field("", alias="nodeIdentifier")
     name: str = ""
-    status: str = "NotStarted"
+    status: Word = "NotStarted"
     edges: Annotated[EdgesBody, BeforeValidator(or_nothing)] = Field(default_factory=EdgesBody, alias="edgeLayoutList")
     failure: FailureBody | None = Field(None, alias="failureInfo")
+    module_info: Annotated[dict[str, Any], BeforeValidator(or_nothing)] = Field(default_factory=dict, alias="moduleInfo")
     is_rollback: bool | None = Field(None, validation_alias=AliasChoices("isRollbackStageNode", "rollbackStageNode"))
 
     @property
@@ -131,6 +158,17 @@ class NodeBody(Body):
         """It is a looped stage; its children are the copies."""
         return self.group == "STRATEGY"
 
+    @property
+    def environments(self) -> frozenset[str]:
+        """Where a stage deploys to, as far as it has come to know; empty before that, and where it deploys nowhere."""
+        info = self.module_info.get("cd")
+        given = info if isinstance(info, dict) else {}
+        clusters = given.get("gitopsExecutionSummary")
+        listed = clusters.get("environments") if isinstance(clusters, dict) else None
+        places = [given.get("infraExecutionSummary"), *(listed if isinstance(listed, list) else [])]
+        named = (place.get("identifier") for place in places if isinstance(place, dict))
+        return frozenset(name for name in named if isinstance(name, str) and name)
+
 
 class SummaryBody(Body):
     """One execution."""
@@ -138,15 +176,15 @@ class SummaryBody(Body):
     id: str = Field(alias="planExecutionId", min_length=1)
     pipeline: str = Field(alias="pipelineIdentifier", min_length=1)
     name: str = ""
-    status: str = ""
+    status: Word = ""
     failure: FailureBody | None = Field(None, alias="failureInfo")
     nodes: Annotated[dict[str, NodeBody], BeforeValidator(or_nothing)] = Field(default_factory=dict, alias="layoutNodeMap")
     first: str | None = Field(None, alias="startingNodeId")
     modules: Annotated[list[str], BeforeValidator(or_empty)] = Field(default_factory=list)
     module_info: Annotated[dict[str, Any], BeforeValidator(or_nothing)] = Field(default_factory=dict, alias="moduleInfo")
-    started_at: int | None = Field(None, alias="startTs")
-    ended_at: int | None = Field(None, alias="endTs")
-    created_at: int | None = Field(None, alias="createdAt")
+    started_at: Moment = Field(None, alias="startTs")
+    ended_at: Moment = Field(None, alias="endTs")
+    created_at: Moment = Field(None, alias="createdAt")
     can_retry: bool | None = Field(None, alias="canRetry")
     sequence: int | None = Field(None, alias="runSequence")
 
@@ -167,7 +205,7 @@ class MemberBody(Body):
 
     identifier: str = Field(min_length=1)
     name: str = ""
-    status: str = ""
+    status: Word = ""
 
 
 class GroupBody(Body):
@@ -243,7 +281,7 @@ class EventBody(Body):
     step_id: str | None = Field(None, alias="stepIdentifier")
     event: str | None = Field(None, alias="eventType")
     node_status: str | None = Field(None, alias="nodeStatus")
-    ended_at: int | None = Field(None, alias="endTs")  # seconds here, milliseconds elsewhere
+    ended_at: Moment = Field(None, alias="endTs")  # seconds here, milliseconds elsewhere
     error: str | None = Field(None, alias="errorMessage")
 
 

@@ -130,13 +130,14 @@ def _stage_nodes(nodes: Shape, stage: StageRun) -> str:
     member, here = stage.member, stage.node
     nodes[here] = _node(here, member.identifier, member.name, member.kind, stage.progress) | _failure(stage)
     nodes[here] |= {"startTs": stage.started_at, "endTs": stage.ended_at, "nodeExecutionId": stage.execution}
+    nodes[here] |= _place(stage)
     if member.copies:
         nodes[here] |= {"nodeType": "LOOP", "nodeGroup": "STRATEGY"}
     for number in range(member.copies):
         copy = f"{here}{number}"
         progress = stage.loop[number] if number < len(stage.loop) else stage.progress
         node = _node(copy, f"{member.identifier}_{number}", f"{member.name}_{number}", member.kind, progress)
-        nodes[copy] = node | (_failure(stage) if progress in WORST_FIRST else {})
+        nodes[copy] = node | (_failure(stage) if progress in WORST_FIRST else {}) | _place(stage)
         nodes[here]["edgeLayoutList"]["currentNodeChildren"].append(copy)
     return here
 
@@ -154,6 +155,13 @@ def _node(uuid_: str, identifier: str, name: str, kind: str, progress: Progress)
         "hidden": False,
         "isRollbackStageNode": False,
     }
+
+
+def _place(stage: StageRun) -> Shape:
+    if not stage.member.environment or stage.progress in {Progress.NOT_STARTED, Progress.SKIPPED}:
+        return {}
+    place = {"identifier": stage.member.environment, "name": stage.member.environment.title(), "type": "Production"}
+    return {"moduleInfo": {"cd": {"infraExecutionSummary": place}}}
 
 
 def _failure(stage: StageRun) -> Shape:

@@ -54,8 +54,11 @@ def nextgen_shop(simulator: NextGenSimulator) -> Pipeline:
     """The shop as NextGen holds it: every stage has its own identifier, `verify` is looped."""
     groups = [
         [Member("build", "Build", kind="CI")],
-        [Member(f"deploy_{region}", f"Deploy {region.upper()} (prod)") for region in ("eu", "us", "ap")],
-        [Member("verify", "Verify", kind="Custom", copies=3)],
+        [
+            Member(f"deploy_{region}", f"Deploy {region.upper()} (prod)", environment="production")
+            for region in ("eu", "us", "ap")
+        ],
+        [Member("verify", "Verify", kind="Custom", copies=3, environment="production")],
     ]
     pipeline = Pipeline("shop", "Deploy shop", groups, f"{ORG}/{PROJECT}", template=SHOP_INPUTS)
     pipeline.services, pipeline.environments = ("web",), ("production",)

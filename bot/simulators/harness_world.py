@@ -56,6 +56,7 @@ class Member:
     step: str = ""
     kind: str = "Deployment"
     copies: int = 0  # of a looped stage
+    environment: str = ""  # where it deploys to, which NextGen shows from when the stage has come to know it
 
 
 @dataclass(frozen=True)

@@ -452,6 +452,79 @@ async def test_the_environment_is_known_only_when_every_deployment_began(stand: 
     assert (begun.environment, before.environment) == ("production", None)
 
 
+STAGING = Member("staging", "Staging", environment="staging")
+
+
+@pytest.mark.parametrize(
+    ("groups", "environment"),
+    [
+        ([[STAGING], [Member("end", "End", kind="Approval")]], "staging"),
+        ([[STAGING], [Member("end", "End", kind="CI")]], "staging"),
+        ([[STAGING], [Member("end", "End", kind="Custom")]], None),
+        ([[STAGING], [Member("end", "End", kind="Approval")], [Member("child", "Child", kind="Pipeline")]], None),
+        ([[STAGING], [Member("end", "End", kind="Approval")], [Member("later", "Later", environment="staging")]], None),
+        ([[STAGING], [Member("end", "Failed before it knew where")]], None),
+        ([[STAGING], [Member("end", "Production", environment="production")]], None),
+        ([[STAGING], [Member("end", "Looped", copies=2, environment="staging")]], "staging"),
+        ([[STAGING], [Member("end", "Of a kind made later", kind="Robots2030")]], None),
+    ],
+    ids=range(9),
+)
+async def test_a_stage_that_may_deploy_elsewhere_makes_the_environment_unknown(
+    stand: NextGenStand, groups: list[list[Member]], environment: str | None
+) -> None:
+    pipeline = stand.world.add(Pipeline("many", "Many", groups, SCOPE, environments=("staging",)))
+    stand.world.plan("end_0", Progress.FAILED)
+
+    shown = await stand.describe(await stand.failed(("end", Progress.FAILED), pipeline=pipeline))
+
+    assert (shown.status, shown.environment) == (ExecutionStatus.FAILED, environment)
+
+
+async def test_a_skipped_deployment_makes_the_environment_unknown(stand: NextGenStand) -> None:
+    groups = [[STAGING], [Member("skipped", "Skipped", environment="staging")], [Member("end", "End", kind="CI")]]
+    pipeline = stand.world.add(Pipeline("skips", "Skips", groups, SCOPE, environments=("staging",)))
+
+    shown = await stand.describe(await stand.failed(("skipped", Progress.SKIPPED), ("end", Progress.FAILED), pipeline=pipeline))
+
+    assert shown.environment is None
+    reasons = {one.name: one.reason for one in shown.refused_points}
+    assert reasons["Skipped"] == "It was skipped, and Harness begins at no stage that did not run."
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "words"),
+    [
+        ("Suspended", ExecutionStatus.CANCELLED, "It was suspended in Harness"),
+        ("Skipped", ExecutionStatus.SUCCEEDED, "All of it was skipped"),
+        ("IgnoreFailed", ExecutionStatus.SUCCEEDED, "was ignored"),
+        ("Success", ExecutionStatus.SUCCEEDED, "It succeeded."),
+        ("SomethingNew", ExecutionStatus.UNKNOWN, "“SomethingNew”, which I do not know"),
+        ("", ExecutionStatus.UNKNOWN, "“no status”, which I do not know"),
+        ("Waiting", ExecutionStatus.SUSPENDED, "It waits in Harness"),
+        ("NOT_STARTED", ExecutionStatus.WAITING, "It has not begun yet (NotStarted)"),
+        ("INTERVENTION_WAITING", ExecutionStatus.SUSPENDED, "manual intervention"),
+        ("APPROVAL_WAITING", ExecutionStatus.SUSPENDED, "It waits for an approval"),
+        ("AsyncWaiting", ExecutionStatus.RUNNING, "It is still going on (AsyncWaiting)"),
+    ],
+)
+async def test_what_is_said_of_a_state_is_true(stand: NextGenStand, word: str, status: ExecutionStatus, words: str) -> None:
+    run = await stand.failed(FAILED_US)
+    stand.simulator.words[run.identifier] = word
+
+    shown = await stand.describe(run)
+
+    assert (shown.status, shown.points) == (status, ())
+    assert words in shown.no_points
+
+
+async def test_a_rejected_approval_is_resumed_whatever_the_server_calls_it(stand: NextGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    stand.simulator.words[run.identifier] = "APPROVAL_REJECTED"
+
+    assert (await stand.describe(run)).points
+
+
 async def test_rollback_stages_are_none(stand: NextGenStand) -> None:
     groups = [[Member("first", "First")], [Member("prb-x", "Rollback")]]
     pipeline = stand.world.add(Pipeline("back", "back", groups, SCOPE))
@@ -535,6 +608,13 @@ async def test_unknown_members_and_huge_messages_are_taken(stand: NextGenStand) 
     (notice,) = await stand.engine.read_notice(body, {})
 
     assert (len(notice.message), notice.at) == (300_000, None)
+
+
+@pytest.mark.parametrize("given", [1724142318.5, "1724142318", "1724142318.5", "soon", [], True, None])
+async def test_the_time_of_an_end_never_hides_the_failure(stand: NextGenStand, given: Any) -> None:
+    (notice,) = await stand.engine.read_notice(edited(PIPELINE_FAILED, endTs=given), {})
+
+    assert notice.at is None or notice.at.year in {1970, 2024}
 
 
 LINKS = [
