@@ -150,13 +150,13 @@ async def identify(settings: Settings, client: AsyncWebClient, engine: AsyncEngi
     asked = await _ask_slack(client, patient=known is None)
     if asked is None:
         assert known is not None  # noqa: S101 — without it the asking does not end
-        return Identity(known.id, known.bot_user, known.bot_id)
+        return Identity(known.id, known.bot_user, known.bot_id, known.url)
     if known is not None and known.id != asked.workspace:
         raise ConfigError(
             f"SLACK_BOT_TOKEN is of workspace {asked.workspace}, and this database is of {known.id}:"
             " use the token of that workspace, or another database."
         )
-    values = {"bot_user": asked.bot_user, "bot_id": asked.bot_id}
+    values = {"bot_user": asked.bot_user, "bot_id": asked.bot_id, "url": asked.url}
     statement = upsert(workspaces).values(id=asked.workspace, **values)
     async with engine.begin() as connection:
         await connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
@@ -169,7 +169,8 @@ async def _ask_slack(client: AsyncWebClient, *, patient: bool) -> Identity | Non
     while True:
         try:
             answer = await answer_of("auth.test", client.auth_test(), 5.0)
-            return Identity(str(answer["team_id"]), str(answer["user_id"]), str(answer.get("bot_id") or ""))
+            about = (str(answer.get(key) or "") for key in ("bot_id", "url"))
+            return Identity(str(answer["team_id"]), str(answer["user_id"]), *about)
         except ChatRefused as error:
             raise ConfigError(
                 f"Slack refuses SLACK_BOT_TOKEN ({error.code}): copy the bot token (xoxb-…) from “OAuth & Permissions”."

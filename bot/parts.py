@@ -64,6 +64,7 @@ class Identity:
     workspace: str
     bot_user: str
     bot_id: str = ""
+    url: str = ""  # of the workspace, where people read it
 
 
 @dataclass(frozen=True)

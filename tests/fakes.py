@@ -189,10 +189,6 @@ class FakeChat:
         render_home(home)
         self.homes[user] = home
 
-    async def permalink(self, channel: str, ts: str) -> str:
-        """The address of a message."""
-        return f"https://chat.example/archives/{channel}/p{ts}"
-
     def _find(self, channel: str, ts: str) -> Post | None:
         return next((post for post in self.posts if (post.channel, post.ts) == (channel, ts)), None)
 

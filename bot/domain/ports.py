@@ -194,10 +194,6 @@ class Chat(Protocol):
         """Show a person their App Home."""
         ...
 
-    async def permalink(self, channel: str, ts: str) -> str:
-        """The address of a message."""
-        ...
-
 
 class People(Protocol):
     """What the chat tells of people, groups and channels of one workspace. Raises as Chat does."""

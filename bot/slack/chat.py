@@ -93,11 +93,6 @@ class SlackChat:
         call = self._client.views_publish(user_id=user, view=render_home(home))
         await answer_of("views.publish", call, self._timeout)
 
-    async def permalink(self, channel: str, ts: str) -> str:
-        """The address of a message."""
-        call = self._client.chat_getPermalink(channel=channel, message_ts=ts)
-        return _text(await answer_of("chat.getPermalink", call, self._timeout), "permalink")
-
 
 def _origin(address: SplitResult) -> tuple[str, str, int]:
     return address.scheme, address.hostname or "", address.port or _PORTS.get(address.scheme, 0)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from bot.domain.errors import Refusal
 from bot.domain.incident import Incident, IncidentState
@@ -17,7 +17,7 @@ from bot.store.incidents import COLUMNS, incident_from
 from bot.store.messages import PARENT_SURFACES, due, parents
 from bot.store.people import KnownPeople
 from bot.store.requests import decisions_of, request_from
-from bot.store.tables import audit_entries, incidents, lookups, messages, requests, seen
+from bot.store.tables import audit_entries, incidents, lookups, messages, requests, seen, workspaces
 from bot.store.tables import incident_executions as links
 
 HOME_LINES = 15
@@ -137,10 +137,12 @@ class SqlReadings:
         )
 
     async def lines(self, incidents: Sequence[Incident], requests: Sequence[Request]) -> tuple[Line, ...]:
-        """Rows of a list."""
+        """Rows of a list, each with the address of the message it is about."""
+        async with self._engine.connect() as connection:
+            addresses = await _addresses_of(connection, [each.label for each in (*incidents, *requests)])
         return (
-            *[Line(incident=incident, link=incident.seen.link if incident.seen else "") for incident in incidents],
-            *[Line(request=request) for request in requests],
+            *[Line(incident=incident, link=addresses.get(incident.label, "")) for incident in incidents],
+            *[Line(request=request, link=addresses.get(request.label, "")) for request in requests],
         )
 
     async def audit_of(self, key: str, value: str, limit: int) -> tuple[list[TrailEntry], int]:
@@ -157,6 +159,23 @@ class SqlReadings:
         statement = select(links.c.execution_id).where(links.c.connection == connection_name, links.c.execution_id.in_(ids))
         async with self._engine.connect() as connection:
             return {row.execution_id for row in await connection.execute(statement)}
+
+
+async def _addresses_of(connection: AsyncConnection, subjects: Sequence[str]) -> dict[str, str]:
+    """Where people read the messages of these incidents and requests, as Slack makes its own links."""
+    of_ours = workspaces.c.id == messages.c.workspace
+    rows = await connection.execute(
+        select(messages.c.subject, messages.c.channel, messages.c.ts, parents.c.ts.label("parent_ts"), workspaces.c.url)
+        .join_from(messages, workspaces, of_ours)
+        .outerjoin(parents, parents.c.id == messages.c.parent_id)
+        .where(messages.c.subject.in_(subjects), messages.c.surface.in_((*PARENT_SURFACES, "approval")))
+        .where(messages.c.ts.is_not(None), workspaces.c.url != "")
+    )
+    addresses = {}
+    for row in rows:
+        thread = f"?thread_ts={row.parent_ts}&cid={row.channel}" if row.parent_ts else ""
+        addresses[row.subject] = f"{row.url}archives/{row.channel}/p{row.ts.replace('.', '')}{thread}"
+    return addresses
 
 
 SHOWN_FIRST = ("reason", "error", "missing", "point", "call", "new_execution", "seen", "note", "code")

@@ -51,6 +51,7 @@ workspaces = Table(  # who our token is; one row
     Column("id", Text, primary_key=True),
     Column("bot_user", Text, nullable=False),
     Column("bot_id", Text, nullable=False, server_default=""),
+    Column("url", Text, nullable=False, server_default=""),  # where people read it, with a slash at its end
 )
 
 seen = Table(  # what was delivered once and must not count twice

@@ -157,12 +157,6 @@ async def test_a_home_tab_is_published(slack: World, chat: SlackChat) -> None:
     assert slack.slack.homes[RITA]["type"] == "home"
 
 
-async def test_a_permalink_leads_to_the_message(slack: World, chat: SlackChat) -> None:
-    ts = await chat.post(DEPLOYS, CARD)
-
-    assert (await chat.permalink(DEPLOYS, ts)).startswith(f"{slack.slack.public_url}/archives/{DEPLOYS}/")
-
-
 @pytest.mark.parametrize(("channel", "code"), [("C0NOWHERE", "channel_not_found"), (QUIET, "channel_not_found")])
 async def test_a_channel_that_will_not_do_is_refused_with_slacks_word(chat: SlackChat, channel: str, code: str) -> None:
     with pytest.raises(ChatRefused) as refused:
@@ -179,7 +173,6 @@ ACTS: dict[str, Act] = {
     "chat.postEphemeral": lambda _, chat: chat.whisper(DEPLOYS, RITA, WORD),
     "views.update": lambda _, chat: chat.update_view("x", Word("x")),
     "views.publish": lambda _, chat: chat.publish_home(RITA, Home()),
-    "chat.getPermalink": lambda _, chat: chat.permalink(DEPLOYS, "1.1"),
     "response_url": lambda slack, chat: chat.answer(slack.slack._state.issue_response_url(RITA, DEPLOYS), WORD),
 }
 
