@@ -327,6 +327,11 @@ class RestartingEngine(FakeEngine):
         if self.runs[ref.id].status is not ExecutionStatus.CANCELLED:
             self.runs[ref.id].move(ExecutionStatus.CANCELLED)
 
+    def is_own_doing(self, before: str, now: str) -> bool:
+        """One move, from a failure to its end."""
+        run, status, moves = before.split()
+        return status == ExecutionStatus.FAILED and now == f"{run} {ExecutionStatus.CANCELLED} {int(moves) + 1}"
+
     async def resume(self, ref: ExecutionRef, point: ResumePoint, key: str, send_before: float) -> Receipt:
         """Begin anew; the run must have been ended before."""
         assert ref.id in self.prepared, "the second call before the first"

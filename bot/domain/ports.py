@@ -129,6 +129,10 @@ class PreparesResume(Protocol):
         """
         ...
 
+    def is_own_doing(self, before: str, now: str) -> bool:
+        """Whether `prepare`, and nothing that anybody else did, explains how one baseline became another."""
+        ...
+
     async def restart_evidence(self, ref: ExecutionRef, point: ResumePoint, key: str) -> Evidence:
         """What the engine shows of a prepared `resume` whose answer was lost: happened, or unclear."""
         ...

@@ -30,7 +30,16 @@ from bot.domain.execution import (
 )
 from bot.domain.ports import Throttle
 from bot.engines._http import Answer, EngineClient
-from bot.engines.restate_picture import Baseline, Picture, baseline_of, error_of, evidence_of, failed_stage_of, status_of
+from bot.engines.restate_picture import (
+    Baseline,
+    Picture,
+    baseline_of,
+    error_of,
+    evidence_of,
+    failed_stage_of,
+    is_only_killed,
+    status_of,
+)
 from bot.engines.restate_points import KEEP, LATEST, MOST_DEPLOYMENTS, execution_of
 from bot.engines.restate_restart import RESTARTABLE
 from bot.engines.restate_restart_calls import RestateRestarts
@@ -44,12 +53,19 @@ from bot.engines.restate_rows import (
     JournalRow,
     PausedRow,
 )
-from bot.engines.restate_wire import RestateReader, checked, is_acceptance, said_in
+from bot.engines.restate_wire import (
+    LONGEST_CHAIN,
+    RestateReader,
+    checked,
+    is_acceptance,
+    not_known_here,
+    said_in,
+    unknown,
+)
 
 # Measured: a server that is starting or routes elsewhere answers 503 before it looks at the invocation.
 _HARMLESS = frozenset({503})
 _KNOWN_ADMIN_API = (2, 4)
-_LONGEST_CHAIN = 20
 _MOST_AWAITED = 5
 _MOST_BELOW = 100
 _NOTICE_LOOK_SECONDS = 2.0
@@ -156,6 +172,13 @@ class Restate:
         """End it, unless it has ended, and return when its end is seen."""
         await self._restarts.prepare(ref, point, send_before)
 
+    def is_own_doing(self, before: str, now: str) -> bool:
+        """Whether it was killed since, and nothing else: not resumed, not paused anew, not begun anew."""
+        try:
+            return is_only_killed(Baseline.model_validate_json(before), Baseline.model_validate_json(now))
+        except ValidationError:
+            return False
+
     async def restart_evidence(self, ref: ExecutionRef, point: ResumePoint, key: str) -> Evidence:
         """Whether something was begun anew from it; that nothing was proves nothing."""
         return await self._restarts.evidence(ref)
@@ -235,6 +258,7 @@ class Restate:
             awaited=() if is_paused else await self._awaited(row, journal),
             ancestors=ancestors,
             restarts=restarts,
+            step_failures=await self._reader.step_failures(row, journal),
             below=await self._below(row, journal) if status_of(row) in RESTARTABLE else (),
             server_refusal=await self._restarts.server_refusal() if status_of(row) in RESTARTABLE else "",
         )
@@ -273,7 +297,7 @@ class Restate:
         """What it was begun anew from, the first one first."""
         ancestors: list[str] = []
         above: InvocationRow | None = row
-        while above and above.restarted_from and len(ancestors) < _LONGEST_CHAIN:
+        while above and above.restarted_from and len(ancestors) < LONGEST_CHAIN:
             ancestors.insert(0, above.restarted_from)
             above = await self._reader.find(above.restarted_from)
         return tuple(ancestors)
@@ -284,32 +308,19 @@ class Restate:
             case 400:
                 return NotResumable(f"Restate refuses this: {said or 'the id or the deployment will not do'}")
             case 404:
-                return NotFound(f"Restate does not know {ref.id}: another server's, or past its retention.")
+                return unknown(ref.id)
             case 409:
-                return NotResumable(await self._conflict(ref, said))
+                return NotResumable(await self._reader.conflict(ref.id, said, _immovable))
             case 425:
                 return NotResumable("It has not begun yet: there is nothing to resume.")
-        unknown = ContractViolation(f"Restate gave an answer that is not known here (HTTP {answer.status}).")
-        return self._client.refusal(answer, _HARMLESS) or unknown
-
-    async def _conflict(self, ref: ExecutionRef, said: str) -> str:
-        # The same status stands for two things, and texts are for people: the state tells them apart.
-        try:
-            row = await self._reader.find(ref.id)
-        except EngineError:
-            row = None
-        if row is None:
-            return f"Restate refuses this: {said or 'its state does not allow it'}"
-        if row.status == "completed":
-            return "It is already completed: Restate cannot resume it."
-        return f"It is {row.status}: its deployment cannot be changed now."
+        return self._client.refusal(answer, _HARMLESS) or not_known_here(answer)
 
     async def _notice_after_look(self, ref: ExecutionRef, message: str) -> FailureNotice | None:
         row = await self._reader.invocation(ref.id)
         if status_of(row) in {ExecutionStatus.SUCCEEDED, ExecutionStatus.CANCELLED}:
             return None
         paused, journal = await asyncio.gather(self._reader.newest_paused(ref.id), self._reader.journal(ref.id))
-        picture = Picture(row, paused, journal)
+        picture = Picture(row, paused, journal, step_failures=await self._reader.step_failures(row, journal))
         told = message or error_of(picture)
         return FailureNotice(ref, _key(row, paused), row.target, failed_stage_of(picture), told, row.modified_at)
 
@@ -332,6 +343,12 @@ def _key(row: InvocationRow | FailureRow, paused: PausedRow | None) -> str:
     # Before the pause comes, the next one is told by the one before it.
     since = f"{paused.appended_at.isoformat(timespec='milliseconds')}" if paused else "never"
     return f"{row.id}:{since}" if row.status == "paused" else f"{row.id}:after {since}"
+
+
+def _immovable(row: InvocationRow) -> str:
+    if row.status == "completed":
+        return "It is already completed: Restate cannot resume it."
+    return f"It is {row.status}: its deployment cannot be changed now."
 
 
 def _parameters(point: ResumePoint) -> Mapping[str, str]:

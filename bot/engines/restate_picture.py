@@ -6,7 +6,7 @@ rows ─> Picture ─> status, stages, failed stage
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 
@@ -15,6 +15,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from bot.domain.execution import Evidence, ExecutionRef, ExecutionStatus, Finding, Stage, StageStatus
 from bot.engines.restate_rows import (
     ENDED_BY_PEOPLE,
+    JOURNAL_LIMIT,
+    KILLED,
     DeploymentRow,
     IdRow,
     InvocationRow,
@@ -45,7 +47,10 @@ _MOVING = frozenset({"running", "backing-off", "ready"})
 
 
 class Baseline(BaseModel):
-    """What changes whenever an invocation has moved."""
+    """What changes whenever an invocation has moved.
+
+    `commands` counts what its code has written into the journal, once that rests.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,6 +58,8 @@ class Baseline(BaseModel):
     modified_at: AwareDatetime
     paused_at: AwareDatetime | None = None
     restarts: int = 0
+    commands: int | None = None
+    is_killed: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,8 @@ class Picture:
     """All that one look at an invocation brought.
 
     `deployments` are those it could be moved to, newest first; `restarts` what was begun anew from it and from those, oldest
-    first; `below` what it called or sent and has not ended; `server_refusal` why this server begins nothing anew, or empty.
+    first; `step_failures` how steps of an ended one failed, by their place in the journal; `below` what it called or sent
+    and has not ended; `server_refusal` why this server begins nothing anew, or empty.
     """
 
     row: InvocationRow
@@ -71,8 +79,14 @@ class Picture:
     awaited: tuple[InvocationRow, ...] = ()
     ancestors: tuple[str, ...] = ()
     restarts: tuple[RestartRow, ...] = ()
+    step_failures: Mapping[int, str] = field(default_factory=dict)
     below: tuple[IdRow, ...] = ()
     server_refusal: str = ""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether its journal may be longer than what was read of it."""
+        return len(self.journal) >= JOURNAL_LIMIT
 
     @property
     def failure(self) -> LastFailure | None:
@@ -109,7 +123,16 @@ def baseline_of(picture: Picture) -> Baseline:
         modified_at=row.modified_at,
         paused_at=picture.paused.appended_at if picture.paused else None,
         restarts=len(picture.restarts),
+        commands=len(_commands(picture)) if row.status in {"paused", "completed"} and picture.journal else None,
+        is_killed=row.completion_failure == KILLED,
     )
+
+
+def is_only_killed(before: Baseline, now: Baseline) -> bool:
+    """Whether a kill and nothing else lies between two looks."""
+    is_still_there = (now.paused_at, now.restarts) == (before.paused_at, before.restarts)
+    has_stood_still = before.commands in {None, now.commands}
+    return before.stored != "completed" and now.is_killed and is_still_there and has_stood_still
 
 
 def stages_of(picture: Picture) -> tuple[Stage, ...]:
@@ -133,17 +156,22 @@ def failed_stage_of(picture: Picture) -> str:
     """The step that failed; a sentence in brackets when it was none, and empty when nothing failed."""
     failure, runs = picture.failure, named_runs(picture.journal)
     if picture.row.status == "completed":
-        failures = {one.completion.completion_id for one in picture.journal if one.completion.result == "Failure"}
-        ended = [name for run, name in runs if run.completion.completion_id in failures]
-        return ended[-1] if ended and picture.row.completion_result == "failure" else ""
+        # Many failures of steps are ones that the code lived with: this one ended it only if it ended in the same words.
+        own = {index for index, text in picture.step_failures.items() if text and text == picture.row.completion_failure}
+        ends = {one.completion.completion_id for one in picture.journal if one.index in own}
+        return next((name for run, name in reversed(runs) if run.completion.completion_id in ends), "")
     if failure is None:
         return ""
     if failure.kind != "Run":
         return OUTSIDE
     # The index counts commands only, the input being 0; it is not an index of the journal.
-    commands = [one for one in picture.journal if one.kind.startswith("Command: ")]
+    commands = _commands(picture)
     at = commands[failure.index].index if failure.index is not None and failure.index < len(commands) else None
     return next((name for run, name in runs if run.index == at), failure.name or UNNAMED)
+
+
+def _commands(picture: Picture) -> list[JournalRow]:
+    return [one for one in picture.journal if one.kind.startswith("Command: ")]
 
 
 def error_of(picture: Picture) -> str:
@@ -161,7 +189,7 @@ def evidence_of(before: Baseline, now: Baseline, ref: ExecutionRef) -> Evidence:
         return Evidence(
             Finding.HAPPENED, "It is still being tried by Restate itself, with or without the call.", ref, is_probable=True
         )
-    if now == before:
+    if now == before.model_copy(update={"commands": now.commands, "is_killed": now.is_killed}):
         return Evidence(Finding.HARMLESS, f"It is still {now.stored} as it was before the call.")
     if before.stored == "suspended":
         return Evidence(Finding.HAPPENED, "It has been woken since the call and waits again.", ref)

@@ -15,9 +15,10 @@ from bot.domain.errors import Unsupported
 from bot.domain.execution import Action, ExecutionStatus, RefusedPoint, ResumePoint
 from bot.domain.text import listed, shorten, storable
 from bot.engines.restate_picture import Picture, failed_stage_of, named_runs, status_of
-from bot.engines.restate_rows import JournalRow
+from bot.engines.restate_rows import JOURNAL_LIMIT, JournalRow
 
 BEGINNING = "restart:0:"
+_BEGINNING, _NEW_ID = "From the beginning", ", restart with a new id"
 RESTARTABLE = frozenset({ExecutionStatus.FAILED, ExecutionStatus.CANCELLED, ExecutionStatus.RETRYING})
 _KEY = re.compile(r"restart:(?P<index>\d{1,9}):.*", re.DOTALL)
 _UNFIT: Mapping[ExecutionStatus, str] = MappingProxyType(
@@ -82,7 +83,7 @@ def restart_refusal(picture: Picture) -> str:
         return "It is a workflow, and Restate begins no workflow anew."
     if status not in RESTARTABLE:
         return _UNFIT[status]
-    return picture.server_refusal or _retention_refusal(picture) or _protocol_refusal(picture)
+    return picture.server_refusal or _retention_refusal(picture) or _protocol_refusal(picture) or _length_refusal(picture)
 
 
 def why_not(picture: Picture, point: ResumePoint) -> str:
@@ -123,6 +124,12 @@ def _protocol_refusal(picture: Picture) -> str:
     return ""
 
 
+def _length_refusal(picture: Picture) -> str:
+    if not picture.is_cut:
+        return ""
+    return f"Its journal has {JOURNAL_LIMIT:,} entries or more, so I cannot say what would be kept and what would run again."
+
+
 def _steps(picture: Picture) -> list[_Step]:
     """The named steps reached, each with the reason why it cannot be begun from."""
     failed, runs = failed_stage_of(picture), named_runs(picture.journal)
@@ -156,24 +163,23 @@ def _results(journal: tuple[JournalRow, ...]) -> set[int | None]:
 def _point(picture: Picture, step: _Step, steps: list[_Step]) -> ResumePoint:
     kept = _named([each.name for each in steps if each.index < step.index]) or "what came before"
     again = [each.name for each in steps if each.index >= step.index]
-    end = ", restart with a new id"
     start = step.name
-    if len(start) + len(end) > _LABEL:
+    if len(start) + len(_NEW_ID) > _LABEL or start.startswith(_BEGINNING):  # what is not to be taken for another one
         mark = f" [{step.index}]"
-        start = shorten(start, _LABEL - len(end) - len(mark)) + mark
+        start = shorten(start, _LABEL - len(_NEW_ID) - len(mark)) + mark
     sentence = _sentence(picture, f"keeps {kept}", _named(again), step.index)
-    return ResumePoint(step.key, start + end, sentence, (step.name,), Action.RESTART)
+    return ResumePoint(step.key, start + _NEW_ID, sentence, (step.name,), Action.RESTART)
 
 
 def _beginning(picture: Picture, steps: list[_Step]) -> ResumePoint:
     """Everything again; it goes by the name of the first step where nothing comes before that."""
     first = next((step.name for step in steps if step.index == 1), "")
-    start, end = "From the beginning", ", restart with a new id"
+    start = _BEGINNING
     if first:
-        start += f": {shorten(first, _LABEL - len(start) - len(end) - 2)}"
+        start += f": {shorten(first, _LABEL - len(start) - len(_NEW_ID) - 2)}"
     again = _named([step.name for step in steps]) or "everything"
     sentence = _sentence(picture, "keeps only its input", again, 0)
-    return ResumePoint(BEGINNING, start + end, sentence, (first,) if first else (), Action.RESTART)
+    return ResumePoint(BEGINNING, start + _NEW_ID, sentence, (first,) if first else (), Action.RESTART)
 
 
 def _sentence(picture: Picture, kept: str, again: str, index: int) -> str:

@@ -8,17 +8,26 @@ evidence  an invocation whose `restarted_from` is ours: it happened; none: uncle
 import asyncio
 import re
 
-from bot.domain.errors import ContractViolation, EngineError, NotFound, NotResumable, NotSent, OutcomeUnknown, Unsupported
+from bot.domain.errors import (
+    ContractViolation,
+    EngineError,
+    Forbidden,
+    NotFound,
+    NotResumable,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Unsupported,
+)
 from bot.domain.execution import Evidence, ExecutionRef, ExecutionStatus, Finding, Receipt, ResumePoint
 from bot.engines._http import Answer, EngineClient
 from bot.engines.restate_picture import Picture, status_of
 from bot.engines.restate_restart import last_kept, why_not
 from bot.engines.restate_rows import Begun, InvocationRow, RestartRow
-from bot.engines.restate_wire import RestateReader, checked, is_acceptance, said_in
+from bot.engines.restate_wire import LONGEST_CHAIN, RestateReader, checked, is_acceptance, not_known_here, said_in, unknown
 
 _OLDEST_SERVER = (1, 6)
 _VERSION = re.compile(r"(\d+)\.(\d+)\b")
-_LONGEST_CHAIN = 20
 _END_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 # To end it again does no harm, so a server that is starting or routes elsewhere may be asked again. Not so to begin it
@@ -54,7 +63,7 @@ class RestateRestarts:
         """What was begun anew from it, and from those, oldest first; only what has ended can have any."""
         found: dict[str, RestartRow] = {}
         level = [row.id] if row.status == "completed" else []
-        for _ in range(_LONGEST_CHAIN):
+        for _ in range(LONGEST_CHAIN):
             if not level:
                 break
             born = {one.id: one for one in await self._reader.restarts_of(level)}
@@ -65,15 +74,15 @@ class RestateRestarts:
     async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> None:
         """End it, unless it has ended; return when its end is seen. Raises as `resume` does."""
         last_kept(point)
-        picture = await self._look(ref)
+        picture = await self._look_before(ref)
         if reason := why_not(picture, point):
             raise NotResumable(reason)
         if picture.row.status == "completed":
             return
         try:
             answer = await self._client.send_once("PATCH", f"/invocations/{checked(ref.id)}/kill", send_before=send_before)
-        except OutcomeUnknown:
-            if (await self._reader.invocation(ref.id)).status != "completed":
+        except OutcomeUnknown as error:
+            if not await self._has_ended(ref, str(error)):
                 raise
         else:
             # 409: it came to its end by itself meanwhile; which end that was the next look says.
@@ -84,10 +93,7 @@ class RestateRestarts:
     async def send(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> Receipt:
         """Begin the ended one anew, once; the receipt names the new invocation. Raises as `resume` does."""
         last = last_kept(point)
-        try:
-            picture = await self._look(ref)
-        except ContractViolation as error:
-            raise NotSent(f"It could not be read before the call: {error}") from None
+        picture = await self._look_before(ref)
         if reason := why_not(picture, point) or _not_ended(picture.row):
             raise NotResumable(reason)
         answer = await self._client.send_once(
@@ -113,31 +119,47 @@ class RestateRestarts:
             return Evidence(Finding.HAPPENED, f"{new.id} was begun anew from it, and so was {others}.", new)
         return Evidence(Finding.HAPPENED, f"{new.id} was begun anew from it.", new)
 
+    async def _look_before(self, ref: ExecutionRef) -> Picture:
+        """A look before a call: what cannot be understood of it keeps the call from being made."""
+        try:
+            return await self._look(ref)
+        except ContractViolation as error:
+            raise NotSent(f"It could not be read before the call: {error}") from None
+
     async def _look(self, ref: ExecutionRef) -> Picture:
         row = await self._reader.invocation(ref.id)
         journal, restarts, refusal = await asyncio.gather(
             self._reader.journal(row.id), self._reader.restarts_of([row.id]), self.server_refusal()
         )
-        return Picture(row, journal=journal, restarts=restarts, server_refusal=refusal)
+        failures = await self._reader.step_failures(row, journal)
+        return Picture(row, journal=journal, restarts=restarts, step_failures=failures, server_refusal=refusal)
 
     async def _wait_for_end(self, ref: ExecutionRef) -> None:
         pause = _FIRST_PAUSE
         try:
             async with asyncio.timeout(self._end_seconds):
-                while (row := await self._reader.invocation(ref.id)).status != "completed":
+                while not await self._has_ended(ref, ""):
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, _LONGEST_PAUSE)
         except TimeoutError:
-            raise NotSent(f"Restate was asked to end {ref.id}, which is still to be seen.") from None
+            raise OutcomeUnknown(f"Restate was asked to end {ref.id}, which is still to be seen.") from None
+
+    async def _has_ended(self, ref: ExecutionRef, reason: str) -> bool:
+        """A look after the bytes have left: what it cannot tell is unknown."""
+        try:
+            row = await self._reader.invocation(ref.id)
+        except (NotSent, RateLimited, ContractViolation, Forbidden) as error:
+            raise OutcomeUnknown(f"Restate was asked to end {ref.id}: {reason or error}") from None
         if status_of(row) is ExecutionStatus.SUCCEEDED:
             raise NotResumable("It has succeeded meanwhile: there is nothing to begin anew.")
+        return row.status == "completed"
 
     def _refusal_to_end(self, ref: ExecutionRef, answer: Answer) -> EngineError:
         if answer.status == 400:
             return NotResumable(f"Restate refuses to end it: {said_in(self._client, answer) or 'the id will not do'}")
         if answer.status == 404:
-            return _unknown(ref)
-        return self._client.refusal(answer, _HARMLESS_TO_END) or _not_known(answer)
+            return unknown(ref.id)
+        return self._client.refusal(answer, _HARMLESS_TO_END) or not_known_here(answer)
 
     async def _refusal(self, ref: ExecutionRef, answer: Answer) -> EngineError:
         said = said_in(self._client, answer)
@@ -145,35 +167,19 @@ class RestateRestarts:
             case 400:
                 return NotResumable(f"Restate refuses this: {said or 'the step or the deployment will not do'}")
             case 404 if said:
-                return _unknown(ref)
+                return unknown(ref.id)
             case 404 | 405:
                 return Unsupported("This server cannot begin invocations anew: that takes Restate 1.6 or newer.")
             case 409:
-                return NotResumable(await self._conflict(ref, said))
+                return NotResumable(await self._reader.conflict(ref.id, said, _not_ended))
             case 410:
                 return NotResumable("Its journal is not kept any more: Restate cannot begin it anew.")
             case 422:
                 return NotResumable(f"Restate cannot begin this one anew: {said or 'it is a workflow, or of an old protocol'}")
             case 425:
                 return NotResumable("It has not begun: there is nothing to begin anew.")
-        return self._client.refusal(answer) or _not_known(answer)
-
-    async def _conflict(self, ref: ExecutionRef, said: str) -> str:
-        # The same status stands for two things, and texts are for people: the state tells them apart.
-        try:
-            row = await self._reader.find(ref.id)
-        except EngineError:
-            row = None
-        return (_not_ended(row) if row else "") or f"Restate refuses this: {said or 'its state does not allow it'}"
+        return self._client.refusal(answer) or not_known_here(answer)
 
 
 def _not_ended(row: InvocationRow) -> str:
     return "" if row.status == "completed" else f"It is {row.status}: Restate begins anew only what has ended."
-
-
-def _unknown(ref: ExecutionRef) -> NotFound:
-    return NotFound(f"Restate does not know {ref.id}: another server's, or past its retention.")
-
-
-def _not_known(answer: Answer) -> ContractViolation:
-    return ContractViolation(f"Restate gave an answer that is not known here (HTTP {answer.status}).")

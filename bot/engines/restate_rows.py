@@ -23,7 +23,9 @@ from pydantic_core import from_json
 
 INVOCATION_ID = re.compile(r"inv_1[0-9A-Za-z]{20,60}")
 DEPLOYMENT_ID = re.compile(r"dp_1[0-9A-Za-z]{10,60}")
-ENDED_BY_PEOPLE = frozenset({"[409] cancelled", "[409] killed"})
+JOURNAL_LIMIT = 5000  # entries that are read of a journal
+KILLED = "[409] killed"
+ENDED_BY_PEOPLE = frozenset({"[409] cancelled", KILLED})
 
 
 class _Row(BaseModel):
@@ -144,6 +146,23 @@ class JournalRow(_Row):
     kind: str = Field(alias="entry_type")
     name: str = ""
     completion: Annotated[Completion, BeforeValidator(_completion_of)] = Field(alias="entry_lite_json", default=Completion())
+
+
+def _failure_in(full: Any) -> str:
+    """The words of a failure as `completion_failure` writes them; empty for anything else."""
+    match from_json(full) if isinstance(full, str) else full:
+        case {"Notification": {"Completion": Mapping() as kinds}} if len(kinds) == 1:
+            match next(iter(kinds.values())):
+                case {"result": {"Failure": {"code": code, "message": message}}}:
+                    return f"[{code}] {message}"
+    return ""
+
+
+class StepFailureRow(_Row):
+    """How a step failed for good: where in the journal that stands, and in which words."""
+
+    index: int
+    failure: Annotated[str, BeforeValidator(_failure_in)] = Field(alias="entry_json", default="")
 
 
 class ServedRow(_Row):

@@ -6,15 +6,16 @@ There are no bind parameters, so that only ids of the server's own form ever rea
 # ruff: noqa: S608 — what stands in a query is a checked id, a time made here, or a number
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from bot.domain.errors import ContractViolation, NotFound, NotSent
+from bot.domain.errors import ContractViolation, EngineError, NotFound, NotSent
 from bot.engines._http import Answer, EngineClient
 from bot.engines.restate_rows import (
     DEPLOYMENT_ID,
     ENDED_BY_PEOPLE,
     INVOCATION_ID,
+    JOURNAL_LIMIT,
     Deployment,
     DeploymentRow,
     Deployments,
@@ -27,11 +28,12 @@ from bot.engines.restate_rows import (
     RestartRow,
     Row,
     Rows,
+    StepFailureRow,
     Version,
 )
 
+LONGEST_CHAIN = 20
 _IDS_AT_ONCE = 50
-_JOURNAL_LIMIT = 5000
 _RESTARTS_LIMIT = 50
 
 _INVOCATION_COLUMNS = (
@@ -54,7 +56,7 @@ class RestateReader:
         """One invocation; NotFound when the server does not know it."""
         found = await self.find(invocation_id)
         if found is None:
-            raise NotFound(f"Restate does not know {invocation_id}: another server's, or past its retention.")
+            raise unknown(invocation_id)
         return found
 
     async def find(self, invocation_id: str) -> InvocationRow | None:
@@ -88,12 +90,21 @@ class RestateReader:
         return newest
 
     async def journal(self, invocation_id: str) -> tuple[JournalRow, ...]:
-        """The journal from its beginning."""
+        """The journal from its beginning, as much of it as is read."""
         sql = (
             "SELECT index, entry_type, name, entry_lite_json FROM sys_journal"
-            f" WHERE id = '{checked(invocation_id)}' ORDER BY index LIMIT {_JOURNAL_LIMIT}"
+            f" WHERE id = '{checked(invocation_id)}' ORDER BY index LIMIT {JOURNAL_LIMIT}"
         )
         return await self._rows(sql, Rows[JournalRow])
+
+    async def step_failures(self, row: InvocationRow, journal: Sequence[JournalRow]) -> Mapping[int, str]:
+        """How steps of an ended one failed for good, by their place in the journal; asked only where that tells the end."""
+        failed = [one.index for one in journal if one.kind == "Notification: Run" and one.completion.result == "Failure"]
+        if not failed or row.completion_result != "failure" or row.completion_failure in ENDED_BY_PEOPLE:
+            return {}
+        newest = ", ".join(str(index) for index in failed[-_IDS_AT_ONCE:])
+        sql = f"SELECT index, entry_json FROM sys_journal WHERE id = '{checked(row.id)}' AND index IN ({newest})"
+        return {one.index: one.failure for one in await self._rows(sql, Rows[StepFailureRow])}
 
     async def restarts_of(self, invocation_ids: Sequence[str]) -> tuple[RestartRow, ...]:
         """What was begun anew from any of them, oldest first."""
@@ -143,6 +154,14 @@ class RestateReader:
         """What the server says of itself."""
         return self._client.parse(await self._client.read("GET", "/version"), Version)
 
+    async def conflict(self, invocation_id: str, said: str, told: Callable[[InvocationRow], str]) -> str:
+        """What a 409 means, told by the state: the same status stands for several things, and texts are for people."""
+        try:
+            row = await self.find(invocation_id)
+        except EngineError:
+            row = None
+        return (told(row) if row else "") or f"Restate refuses this: {said or 'its state does not allow it'}"
+
     async def can_query(self) -> None:
         """Return when the server answers queries."""
         await self._rows("SELECT id FROM sys_deployment LIMIT 1", Rows[IdRow])
@@ -156,6 +175,16 @@ def checked(value: str, form: re.Pattern[str] = INVOCATION_ID) -> str:
     if not form.fullmatch(value):
         raise NotFound("This is not an id that Restate gives.")
     return value
+
+
+def unknown(invocation_id: str) -> NotFound:
+    """The refusal of an id that the server does not know."""
+    return NotFound(f"Restate does not know {invocation_id}: another server's, or past its retention.")
+
+
+def not_known_here(answer: Answer) -> ContractViolation:
+    """The refusal of an answer that nothing is known of."""
+    return ContractViolation(f"Restate gave an answer that is not known here (HTTP {answer.status}).")
 
 
 def is_acceptance(answer: Answer) -> bool:

@@ -16,6 +16,7 @@ Lite = dict[str, object]
 # Lengths seen on the real server: it refuses longer and shorter ids alike.
 INVOCATION_ID = re.compile(r"inv_1[0-9A-Za-z]{33}")
 DEPLOYMENT_ID = re.compile(r"dp_1[0-9A-Za-z]{22}")
+FAILURE = re.compile(r"\[(?P<code>\d+)\] (?P<message>.*)", re.DOTALL)
 _BASE62 = string.digits + string.ascii_letters
 _PARTITION_CHARACTERS = 12  # how much of an id a restarted invocation shares with its origin
 
@@ -54,6 +55,7 @@ class ServiceSpec:
     sends: str | None = None
     is_parallel: bool = False  # the steps are begun together
     journal_seconds: int = 86_400  # how long a journal is kept after the end
+    catches: frozenset[str] = frozenset()  # steps whose terminal failure the code lives with
 
     def target(self, key: str | None) -> str:
         """How the server writes what an invocation runs."""
@@ -119,6 +121,16 @@ class Entry:
     def is_command(self) -> bool:
         """Commands are what `related_command_index` counts."""
         return self.entry_type.startswith("Command: ")
+
+    @property
+    def full(self) -> Lite:
+        """The entry with the words of a failure; what else `entry_json` adds nobody asks for."""
+        found = FAILURE.fullmatch(self.result or "")
+        if found is None or self.is_command:
+            return self.lite
+        kind = self.entry_type.removeprefix("Notification: ")
+        failure = {"Failure": {"code": int(found["code"]), "message": found["message"]}}
+        return {"Notification": {"Completion": {kind: {"completion_id": self.completion_id, "result": failure}}}}
 
 
 @dataclass(frozen=True, slots=True)

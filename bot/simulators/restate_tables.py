@@ -26,7 +26,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "sys_invocation": (*_STATUS_COLUMNS, *_RETRY_COLUMNS),
     "sys_invocation_status": _STATUS_COLUMNS,
     "sys_invocation_state": ("id", *_RETRY_COLUMNS),
-    "sys_journal": ("id", "index", "entry_type", "name", "completed", "entry_lite_json", "appended_at"),
+    "sys_journal": ("id", "index", "entry_type", "name", "completed", "entry_json", "entry_lite_json", "appended_at"),
     "sys_journal_events": ("id", "after_journal_entry_index", "appended_at", "event_type", "event_json"),
     "sys_deployment": (
         "id", "ty", "endpoint", "created_at", "min_service_protocol_version", "max_service_protocol_version", "services",
@@ -111,6 +111,7 @@ def _entry(one: Invocation, index: int, entry: Entry) -> Row:
         "index": index,
         "entry_type": entry.entry_type,
         "name": entry.name,
+        "entry_json": json.dumps(entry.full, separators=(",", ":")),
         "entry_lite_json": json.dumps(entry.lite, separators=(",", ":")),
         "appended_at": wire_time(entry.appended_at),
     }

@@ -33,6 +33,7 @@ DEFAULT_SERVICES = (
     ServiceSpec("Herald", ("announce", "close"), sends="Pipeline"),
     ServiceSpec("Fan", ("north", "east", "south"), is_parallel=True),
     ServiceSpec("Forgetful", STEPS, journal_seconds=0),
+    ServiceSpec("Careful", ("probe", *STEPS[1:]), catches=frozenset({"probe"})),
 )
 MODES = frozenset({"pass", "fail", "terminal", "slow", "vanish", "nap"})
 NAP = 3600.0
@@ -268,11 +269,7 @@ class World(Registry):
                 raise _Failed(Failure(f"Found a mismatch between the journal and the code: {step}", 570, "RT0016"))
         else:
             command = self._record_command(invocation, deployment, step)
-        done = invocation.completion_of(command)
-        if done is None:
-            await self._attempt(invocation, command, step)
-        elif done.result != "Success":
-            raise _Ended(done.result)
+        await self._attempt(invocation, command, step)
         if self._mode(invocation, step) == "vanish":
             raise _Failed(Failure("RuntimeError('bug between two steps')"))
         if self._mode(invocation, step) == "nap":
@@ -287,6 +284,13 @@ class World(Registry):
         return invocation.journal[-1]
 
     async def _attempt(self, invocation: Invocation, command: Entry, step: str) -> None:
+        """The step's result, out of the journal where it is there already."""
+        done = invocation.completion_of(command)
+        result = done.result if done else await self._run(invocation, command, step)
+        if result != "Success" and step not in invocation.spec.catches:
+            raise _Ended(result)
+
+    async def _run(self, invocation: Invocation, command: Entry, step: str) -> str:
         mode = self._mode(invocation, step)
         self.tried.append((invocation.key, step))
         await asyncio.sleep(self._slow_seconds if mode == "slow" else self._step_seconds)
@@ -296,8 +300,7 @@ class World(Registry):
             raise _Failed(Failure(reason, 500, "RT0007", position, step, "Run"))
         result = f"[422] step {step} gave up" if mode == "terminal" else "Success"
         self._notify(invocation, "Run", command.completion_id, result)
-        if mode == "terminal":
-            raise _Ended(result)
+        return result
 
     def _mode(self, invocation: Invocation, step: str) -> str:
         return self.plans.get(invocation.key, {}).get(step, "pass")

@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
-from bot.engines.restate_picture import Picture
+from bot.engines.restate_picture import Picture, baseline_of, failed_stage_of, is_only_killed
 from bot.engines.restate_restart import last_kept, restart_offer, restart_refusal, why_not
-from bot.engines.restate_rows import InvocationRow, JournalRow
+from bot.engines.restate_rows import JOURNAL_LIMIT, InvocationRow, JournalRow, PausedRow, StepFailureRow
 
 ID = "inv_14fobJAsBXAZ54IAFviPsr23QlyHCuaaaa"
+GAVE_UP = "[422] gave up"
+ENDED: dict[str, Any] = {"status": "completed", "completion_result": "failure", "completion_failure": GAVE_UP}
 KILLED: dict[str, Any] = {"status": "completed", "completion_result": "failure", "completion_failure": "[409] killed"}
 
 
-def picture(*entries: tuple[str, str, dict[str, Any]], **columns: Any) -> Picture:
+def picture(*entries: tuple[str, str, dict[str, Any]], failures: dict[int, str] | None = None, **columns: Any) -> Picture:
     row = {
         "id": ID,
         "target": "Pipeline/run",
@@ -27,7 +29,7 @@ def picture(*entries: tuple[str, str, dict[str, Any]], **columns: Any) -> Pictur
         JournalRow.model_validate({"index": index, "entry_type": kind, "name": name, "entry_lite_json": lite})
         for index, (kind, name, lite) in enumerate(written)
     )
-    return Picture(InvocationRow.model_validate({**row, **columns}), journal=journal)
+    return Picture(InvocationRow.model_validate({**row, **columns}), journal=journal, step_failures=failures or {})
 
 
 def step(name: str, number: int, result: str | None = "Success") -> list[tuple[str, str, dict[str, Any]]]:
@@ -42,7 +44,7 @@ def keys(seen: Picture) -> list[str]:
 
 def test_a_step_after_the_failed_one_would_keep_the_failure() -> None:
     entries = [*step("book", 1), *step("pay", 2, "Failure"), *step("cancel", 3)]
-    seen = picture(*entries, status="completed", completion_result="failure", completion_failure="[422] no")
+    seen = picture(*entries, failures={4: GAVE_UP}, **ENDED)
 
     offer = restart_offer(seen)
 
@@ -56,6 +58,102 @@ def test_a_failure_that_the_code_lived_with_is_kept() -> None:
     entries = [*step("probe", 1, "Failure"), *step("build", 2), *step("deploy", 3, None)]
 
     assert keys(picture(*entries)) == ["restart:5:deploy", "restart:3:build", "restart:0:"]
+
+
+def test_a_point_that_holds_before_the_end_holds_after_it() -> None:
+    entries = [*step("probe", 1, "Failure"), *step("build", 2), *step("deploy", 3, None)]
+    ended = picture(*entries, failures={2: GAVE_UP}, **KILLED)
+
+    points = restart_offer(picture(*entries)).points
+
+    assert [why_not(ended, point) for point in points] == ["", "", ""]
+    assert failed_stage_of(ended) == ""
+
+
+@pytest.mark.parametrize(
+    ("results", "failures", "failed"),
+    [
+        (["Failure", "Success", "Failure"], {2: "[422] no probe", 6: GAVE_UP}, "deploy"),
+        (["Failure", "Success", "Success"], {2: "[422] no probe"}, ""),  # the code ended it in words of its own
+        (["Failure", "Success", "Success"], {2: GAVE_UP}, "probe"),  # what came after it was the clearing up
+        (["Failure", "Success", "Success"], {}, ""),
+    ],
+)
+def test_the_failed_stage_of_an_end_is_the_step_that_failed_in_the_same_words(
+    results: list[str], failures: dict[int, str], failed: str
+) -> None:
+    names = ("probe", "build", "deploy")
+    entries = [entry for number, name in enumerate(names, 1) for entry in step(name, number, results[number - 1])]
+
+    assert failed_stage_of(picture(*entries, failures=failures, **ENDED)) == failed
+
+
+@pytest.mark.parametrize(
+    ("full", "words"),
+    [
+        (
+            '{"Notification":{"Completion":{"Run":{"completion_id":1,"result":{"Failure":{"code":422,"message":"no"}}}}}}',
+            "[422] no",
+        ),
+        ('{"Notification":{"Completion":{"Run":{"completion_id":1,"result":{"Success":[34]}}}}}', ""),
+        ('{"Command":{"Input":{}}}', ""),
+        ({"V2": 1}, ""),
+    ],
+)
+def test_the_words_of_a_step_that_failed_are_those_of_an_end(full: object, words: str) -> None:
+    assert StepFailureRow.model_validate({"index": 2, "entry_json": full}).failure == words
+
+
+def test_a_journal_that_is_not_read_to_its_end_is_not_begun_anew() -> None:
+    entries = [entry for number in range(1, JOURNAL_LIMIT // 2 + 1) for entry in step(f"s{number}", number)]
+    seen = picture(*entries[: JOURNAL_LIMIT - 1])
+
+    offer = restart_offer(seen)
+
+    assert offer.points == ()
+    assert "5,000 entries or more" in restart_refusal(seen)
+    assert restart_offer(picture(*entries[: JOURNAL_LIMIT - 2])).points
+
+
+def test_a_step_called_like_the_beginning_is_told_from_it() -> None:
+    nap = ("Command: Sleep", "", {"Command": {"Sleep": {"completion_id": 9}}})
+    awake = ("Notification: Sleep", "", {"Notification": {"id": {"CompletionId": 9}, "result": "Success"}})
+
+    points = restart_offer(picture(nap, awake, *step("a", 1), *step("From the beginning", 2), *step("deploy", 3, None))).points
+
+    assert [point.label for point in points[1:]] == [
+        "From the beginning [5], restart with a new id",
+        "a, restart with a new id",
+        "From the beginning, restart with a new id",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entries", "columns", "is_ours"),
+    [
+        ([], KILLED, True),
+        ([], {}, False),  # nothing has happened
+        ([], ENDED, False),  # it came to its end by itself
+        ([], {**KILLED, "completion_failure": "[409] cancelled"}, False),
+        (step("verify", 4, None), KILLED, False),  # it had gone on before
+    ],
+)
+def test_only_a_kill_explains_what_has_moved(
+    entries: list[tuple[str, str, dict[str, Any]]], columns: dict[str, Any], is_ours: bool
+) -> None:
+    steps = [*step("build", 1), *step("deploy", 2, None)]
+    before, now = baseline_of(picture(*steps)), baseline_of(picture(*steps, *entries, **columns))
+
+    assert is_only_killed(before, now) is is_ours
+
+
+def test_a_kill_does_not_explain_a_newer_pause() -> None:
+    steps, ended = [*step("deploy", 1, None)], picture(*step("deploy", 1, None), **KILLED)
+    event = PausedRow.model_validate({"appended_at": datetime.now(UTC), "event_json": "{}"})
+
+    now = baseline_of(Picture(ended.row, paused=event, journal=ended.journal))
+
+    assert not is_only_killed(baseline_of(picture(*steps)), now)
 
 
 def test_what_waits_for_a_result_bounds_what_can_be_kept() -> None:
@@ -143,7 +241,7 @@ def test_a_journal_of_another_form_is_refused() -> None:
         ({}, ""),
     ],
 )
-def test_only_a_journal_that_outlives_the_end_is_worth_an_end(kept: dict[str, str], refusal: str) -> None:
+def test_only_a_journal_that_outlives_the_end_is_worth_an_end(kept: dict[str, Any], refusal: str) -> None:
     seen = picture(*step("load", 1), *step("save", 2, None), **kept)
 
     found = restart_refusal(seen)

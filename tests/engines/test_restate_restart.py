@@ -105,6 +105,15 @@ async def came_in(stand: RestateStand, pattern: str) -> None:
             await asyncio.sleep(0.01)
 
 
+async def paused_anew(stand: RestateStand, before: Execution) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            now = await stand.engine.describe(before.ref)
+            if now.status is before.status and now.baseline != before.baseline:
+                return
+            await asyncio.sleep(0.02)
+
+
 async def begun_from(stand: RestateStand, ref: ExecutionRef) -> list[str]:
     rows = await stand.world.query(f"SELECT id FROM sys_invocation WHERE restarted_from = '{ref.id}'")
     return [str(row["id"]) for row in rows]
@@ -237,6 +246,42 @@ async def test_nothing_done_before_the_failure_offers_no_restart(stand: RestateS
 
     assert restarts(seen) == ()
     assert len(seen.points) > 0
+
+
+async def test_a_failure_that_the_code_lived_with_bounds_nothing_before_and_after_the_end(stand: RestateStand) -> None:
+    seen = await failed(stand, service="Careful", probe="terminal", deploy="fail")
+    await stand.repair(seen.ref)
+
+    await prepare(stand, seen.ref, at(seen, "test"))
+    ended = await stand.engine.describe(seen.ref)
+    receipt = await send(stand, seen.ref, at(seen, "test"))
+    await stand.world.wait_status(receipt.ref.id, "completed")
+
+    assert [point.stages for point in restarts(seen)] == [("test",), ("build",), ("probe",)]
+    assert [point.stages for point in restarts(ended)] == [("deploy",), ("test",), ("build",), ("probe",)]
+    assert ended.failed_stage == ""
+    assert (await stand.engine.describe(receipt.ref)).status is ExecutionStatus.SUCCEEDED
+
+
+async def test_the_failed_stage_of_an_end_is_not_an_earlier_one_that_the_code_lived_with(stand: RestateStand) -> None:
+    seen = await failed(stand, "completed", service="Careful", probe="terminal", deploy="terminal")
+
+    assert (seen.failed_stage, seen.error) == ("deploy", "[422] step deploy gave up")
+    assert seen.points[0].stages == ("deploy",)
+
+
+async def test_an_end_is_our_own_doing_and_what_others_did_before_it_is_not(stand: RestateStand) -> None:
+    ended, moved = await failed(stand), await failed(stand)
+    await prepare(stand, ended.ref, at(ended, "build"))
+    await act(stand, moved.ref, "resume")
+    await paused_anew(stand, moved)
+    await act(stand, moved.ref, "kill")
+
+    now = [(await stand.engine.describe(one.ref)).baseline for one in (ended, moved)]
+
+    assert stand.engine.is_own_doing(ended.baseline, now[0])
+    assert not stand.engine.is_own_doing(moved.baseline, now[1])
+    assert not stand.engine.is_own_doing("", now[0])
 
 
 async def test_it_stays_on_its_deployment(stand: RestateStand) -> None:
@@ -580,9 +625,24 @@ async def test_an_end_that_is_not_seen_in_time_is_asked_for_again_later(world: S
     client = EngineClient(CONNECTION, world.admin_url, Unlimited(), headers={"authorization": f"Bearer {SECRET}"})
     calls = RestateRestarts(CONNECTION, client, RestateReader(client), end_seconds=0.2)
 
-    with pytest.raises(NotSent, match="still to be seen"):
+    with pytest.raises(OutcomeUnknown, match="still to be seen"):
         await calls.prepare(seen.ref, at(seen, "build"), boot_time() + 5)
     await client.aclose()
+
+
+@pytest.mark.parametrize("kind", [401, 429, "page", 503])
+async def test_an_end_that_cannot_be_looked_at_is_unknown(world: SimulatedWorld, alone: RestateStand, kind: FaultKind) -> None:
+    seen = await failed(alone)
+    world.fail(KILL, "slow", seconds=0.3)
+
+    ending = asyncio.create_task(prepare(alone, seen.ref, at(seen, "build")))
+    await came_in(alone, KILL)
+    world.fail("POST /query", kind, times=9)
+
+    with pytest.raises(OutcomeUnknown):
+        await ending
+    world.heal()
+    assert (await alone.engine.describe(seen.ref)).status is ExecutionStatus.CANCELLED
 
 
 @pytest.mark.parametrize("version", ["1.5.9", "0.9.2", "next"])
@@ -641,6 +701,9 @@ async def test_what_cannot_be_read_before_the_call_was_not_sent(world: Simulated
     world.fail("POST /query", "page")
     with pytest.raises(NotSent):
         await send(alone, ref, point)
+    world.fail("POST /query", "page")
+    with pytest.raises(NotSent):
+        await prepare(alone, ref, point)
     world.heal()
     world.simulator.api.is_ready = False
     with pytest.raises(NotSent):

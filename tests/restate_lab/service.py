@@ -9,6 +9,7 @@ any), nap (the handler sleeps an hour after this step). Every attempt is appende
 import asyncio
 import json
 import os
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ shelf = restate.VirtualObject("Shelf", invocation_retry_policy=RETRY)
 chain = restate.Service("Chain", invocation_retry_policy=RETRY, inactivity_timeout=timedelta(milliseconds=50))
 herald = restate.Service("Herald", invocation_retry_policy=RETRY)
 fan = restate.Service("Fan", invocation_retry_policy=RETRY)
+careful = restate.Service("Careful", invocation_retry_policy=RETRY)
 forgetful = restate.Service("Forgetful", invocation_retry_policy=RETRY, journal_retention=timedelta(0))
 
 
@@ -120,6 +122,15 @@ async def fan_run(context: restate.Context, request: dict[str, str]) -> None:
         await one
 
 
+@careful.handler("run")
+async def careful_run(context: restate.Context, request: dict[str, str]) -> None:
+    """A probe that may fail for good: the code lives with that, and goes on."""
+    with suppress(restate.TerminalError):
+        await take(context, request["key"], "probe")
+    for step in STEPS[1:]:
+        await take(context, request["key"], step)
+
+
 @forgetful.handler("run")
 async def forgetful_run(context: restate.Context, request: dict[str, str]) -> list[str]:
     """Nothing is kept of its journal once it has ended."""
@@ -130,7 +141,7 @@ async def main() -> None:
     """Serve all of them on LAB_PORT."""
     config = hypercorn.config.Config()
     config.bind = [f"127.0.0.1:{os.environ['LAB_PORT']}"]
-    app = restate.app([pipeline, release, shelf, chain, herald, fan, forgetful])
+    app = restate.app([pipeline, release, shelf, chain, herald, fan, careful, forgetful])
     # The SDK takes over SIGTERM at its first request, so this process has to be killed; it keeps no state.
     await hypercorn.asyncio.serve(app, config)
 

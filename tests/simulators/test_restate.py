@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -156,6 +157,16 @@ async def test_resume_of_a_paused_one_goes_on_at_the_failed_step(
     assert await world.attempts(run["key"]) == ["checkout", "build", "test", "deploy", "deploy", "deploy", "verify"]
 
 
+async def test_the_whole_entry_of_a_failed_step_has_its_words(world: RestateWorld) -> None:
+    run = await world.start(service="Careful", probe="terminal", deploy="fail")
+    await world.wait_status(run["id"], "paused")
+
+    (entry,) = await world.query(f"SELECT entry_json FROM sys_journal WHERE id = '{run['id']}' AND index IN (2)")
+
+    failure = {"Failure": {"code": 422, "message": "step probe gave up"}}
+    assert json.loads(entry["entry_json"]) == {"Notification": {"Completion": {"Run": {"completion_id": 1, "result": failure}}}}
+
+
 async def test_resume_without_a_repair_pauses_again_with_a_newer_event(world: RestateWorld, http: httpx.AsyncClient) -> None:
     run = await paused(world)
     before = (await row(world, run["id"]))["modified_at"]
@@ -163,7 +174,8 @@ async def test_resume_without_a_repair_pauses_again_with_a_newer_event(world: Re
     await act(http, run["id"], "resume")
     await world.wait_status(run["id"], "paused")
 
-    assert (await row(world, run["id"]))["modified_at"] > before
+    after = (await row(world, run["id"]))["modified_at"]
+    assert datetime.fromisoformat(after) > datetime.fromisoformat(before)  # whole seconds are written without a fraction
 
 
 @pytest.mark.parametrize(
