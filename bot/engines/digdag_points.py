@@ -138,20 +138,20 @@ def _everything(tree: TaskTree, tasks: Sequence[TaskBody], workflow_id: str, rev
 
 def _spokesman(tree: TaskTree, tasks: Sequence[TaskBody]) -> TaskBody:
     """Of tasks that run the same again: the outermost parallel group, else the innermost task."""
-    groups = [task for task in tasks if _is_parallel(task)]
+    groups = [task for task in tasks if task.is_parallel]
     by_depth = sorted(groups or tasks, key=lambda task: len(list(tree.line_of(task))))
     return by_depth[0] if groups else by_depth[-1]
 
 
 def _title(tree: TaskTree, task: TaskBody) -> str:
-    if not _is_parallel(task):
+    if not task.is_parallel:
         return task.full_name
     members = [child.full_name.removeprefix(task.full_name) for child in tree.children(task)]
     return f"{task.full_name} ({', '.join(members)})"
 
 
 def _all_names(tree: TaskTree, tasks: Sequence[TaskBody], chosen: TaskBody) -> tuple[str, ...]:
-    meant = [chosen, *tasks, *(tree.children(chosen) if _is_parallel(chosen) else ())]
+    meant = [chosen, *tasks, *(tree.children(chosen) if chosen.is_parallel else ())]
     made = [task for task in tree.stopped if maker_of(tree, task) in tasks]
     return tuple(dict.fromkeys(name for task in (*meant, *made) for name in typed_names(tree, task)))
 
@@ -164,10 +164,6 @@ def _later_parts(tree: TaskTree) -> list[RefusedPoint]:
         if trouble is not None:
             found.append(RefusedPoint(task.full_name, trouble))
     return found
-
-
-def _is_parallel(task: TaskBody) -> bool:
-    return task.is_group and bool(task.config.get("_parallel"))
 
 
 def _names(tree: TaskTree, tasks: Sequence[TaskBody]) -> str:

@@ -93,8 +93,7 @@ def _stages(tree: TaskTree) -> tuple[Stage, ...]:
 
 
 def _members(tree: TaskTree, task: TaskBody) -> tuple[str, ...]:
-    is_parallel = task.is_group and bool(task.config.get("_parallel"))
-    return tuple(child.full_name for child in tree.children(task)) if is_parallel else ()
+    return tuple(child.full_name for child in tree.children(task)) if task.is_parallel else ()
 
 
 def _status(tree: TaskTree, task: TaskBody) -> StageStatus:

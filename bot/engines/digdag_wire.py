@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from bot.domain.execution import ExecutionStatus, StageStatus
 
@@ -52,6 +52,10 @@ def _or_empty(given: Any) -> Any:
     return {} if given is None else given
 
 
+def _aware(given: datetime) -> datetime:
+    return given if given.tzinfo is not None else given.replace(tzinfo=UTC)
+
+
 def is_id(text: str) -> bool:
     """Whether a text can be an id of the server."""
     return text.isascii() and _ID.fullmatch(text) is not None
@@ -59,6 +63,9 @@ def is_id(text: str) -> bool:
 
 Id = Annotated[str, BeforeValidator(_as_id), Field(pattern=r"^[0-9]{1,19}$")]
 """Strings in the API, numbers in the server's notices."""
+
+Time = Annotated[datetime, AfterValidator(_aware)]
+"""The server writes Z; without any offset it is taken as that."""
 
 Object = Annotated[dict[str, Any], BeforeValidator(_or_empty)]
 
@@ -95,8 +102,8 @@ class AttemptBody(_Body):
     success: bool
     cancel_requested: bool = Field(False, alias="cancelRequested")
     params: Object = Field(default_factory=dict)
-    created_at: datetime | None = Field(None, alias="createdAt")
-    finished_at: datetime | None = Field(None, alias="finishedAt")
+    created_at: Time | None = Field(None, alias="createdAt")
+    finished_at: Time | None = Field(None, alias="finishedAt")
     status_word: str | None = Field(None, alias="status")
 
     @property
@@ -130,8 +137,13 @@ class TaskBody(_Body):
     upstreams: list[Id] = Field(default_factory=list)
     is_group: bool = Field(False, validation_alias=AliasChoices("isGroup", "group"))
     state: str
-    started_at: datetime | None = Field(None, alias="startedAt")
+    started_at: Time | None = Field(None, alias="startedAt")
     error: Object = Field(default_factory=dict)
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether it is a group whose members run beside each other."""
+        return self.is_group and bool(self.config.get("_parallel"))
 
     @property
     def message(self) -> str:
@@ -191,7 +203,7 @@ class NoticeBody(_Body):
 
     message: str
     source: str | None = None
-    timestamp: datetime | None = None
+    timestamp: Time | None = None
     attempt_id: Id | None = None
     session_id: Id | None = None
     workflow_name: str | None = None
