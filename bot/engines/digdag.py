@@ -233,9 +233,9 @@ class Digdag:
         return last.id
 
     async def check(self) -> str:
-        """Reads one attempt with our credential."""
-        host = urlsplit(self._settings.base_url).netloc.rpartition("@")[2]
-        answer = await self._api.client.read("GET", "/api/attempts", params={"page_size": "1"}, expect=(500,))
+        """Reads attempts with our credential, as the poll does."""
+        host = urlsplit(self._settings.base_url).netloc
+        answer = await self._api.probe(expect=(500,))
         if answer.status == 500:
             # The open-source server has this instead of a refusal for a credential of another kind.
             raise Forbidden(f"Digdag at {host} answers with a fault (HTTP 500), as it does to a credential of the wrong kind.")

@@ -1,12 +1,13 @@
 """The calls of Digdag's REST API that the engine makes, and what its refusals mean."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from bot.domain.errors import ContractViolation, NotFound, NotResumable, NotSent
-from bot.engines._http import Answer, EngineClient, path_segment
+from bot.engines._http import Answer, AnswerTooLarge, EngineClient, path_segment
+from bot.engines.digdag_pages import PageReader, Walk
 from bot.engines.digdag_wire import (
     AttemptBody,
     AttemptsBody,
@@ -20,7 +21,8 @@ from bot.engines.digdag_wire import (
     is_id,
 )
 
-PAGE = 100
+_WORKFLOWS = 100
+_MOST_WORKFLOW_PAGES = 100
 _POOL_IS_FULL = "Too many attempts running"
 
 
@@ -29,6 +31,7 @@ class DigdagApi:
 
     def __init__(self, client: EngineClient) -> None:
         self.client = client
+        self._pages = PageReader(client)
 
     # ---- reads ------------------------------------------------------------------------------
 
@@ -38,8 +41,21 @@ class DigdagApi:
 
     async def retries(self, attempt_id: str) -> list[AttemptBody]:
         """All attempts of the session, this one included, oldest first."""
-        answer = await self._get(f"/api/attempts/{_known(attempt_id)}/retries")
-        return sorted(self.client.parse(answer, AttemptsBody).attempts, key=lambda attempt: (attempt.index, int(attempt.id)))
+        try:
+            answer = await self._get(f"/api/attempts/{_known(attempt_id)}/retries")
+            found = self.client.parse(answer, AttemptsBody).attempts
+        except AnswerTooLarge:
+            found = await self._retries_by_page(attempt_id)
+        return sorted(found, key=lambda attempt: (attempt.index, int(attempt.id)))
+
+    async def _retries_by_page(self, attempt_id: str) -> list[AttemptBody]:
+        """The same from the session's list, which has pages; params are kept of the one that was asked for."""
+        session_id = (await self.attempt(attempt_id)).session_id
+        walk = self._pages.walk(f"/api/sessions/{session_id}/attempts", {})
+        found: list[AttemptBody] = []
+        while page := await walk.next():
+            found += [one if one.id == attempt_id else one.model_copy(update={"params": {}}) for one in page]
+        return found
 
     async def tasks(self, attempt_id: str) -> list[TaskBody]:
         """All tasks of an attempt."""
@@ -49,9 +65,13 @@ class DigdagApi:
         """One session."""
         return self.client.parse(await self._get(f"/api/sessions/{_known(session_id)}"), SessionBody)
 
-    async def attempts(self, query: Mapping[str, str]) -> list[AttemptBody]:
-        """A page of attempts, newest first."""
-        return self.client.parse(await self._get("/api/attempts", query), AttemptsBody).attempts
+    def attempts(self, query: Mapping[str, str], below: str = "") -> Walk:
+        """Attempts page by page, newest first; those older than `below`."""
+        return self._pages.walk("/api/attempts", query, below)
+
+    async def probe(self, expect: Collection[int]) -> Answer:
+        """The answer to what the poll asks, with a page of the size it asks for."""
+        return (await self._pages.read("/api/attempts", {}, expect))[1]
 
     async def workflow(self, workflow_id: str) -> WorkflowBody:
         """One revision of a workflow."""
@@ -63,9 +83,16 @@ class DigdagApi:
         return self.client.parse(await self._get(path), WorkflowBody)
 
     async def workflows_named(self, name: str) -> list[WorkflowBody]:
-        """Workflows of exactly this name in all projects."""
-        answer = await self._get("/api/workflows", {"name_pattern": name, "count": str(PAGE)})
-        return [workflow for workflow in self.client.parse(answer, WorkflowsBody).workflows if workflow.name == name]
+        """Workflows of exactly this name in all projects; the server finds all that have it anywhere in theirs."""
+        found: list[WorkflowBody] = []
+        query = {"name_pattern": name, "count": str(_WORKFLOWS)}
+        for _ in range(_MOST_WORKFLOW_PAGES):
+            page = self.client.parse(await self._get("/api/workflows", query), WorkflowsBody).workflows
+            found += [workflow for workflow in page if workflow.name == name]
+            if len(page) < _WORKFLOWS:
+                return found
+            query["last_id"] = page[-1].id
+        raise NotResumable("So many workflows have this in their name that it cannot be looked up; write its project before it")
 
     async def project_id(self, name: str) -> str | None:
         """The id of a project, None when there is none of this name."""

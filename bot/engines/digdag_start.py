@@ -7,12 +7,13 @@ from typing import Any
 
 from bot.domain.errors import ContractViolation, NotFound, NotResumable, NotSent
 from bot.domain.execution import Evidence, ExecutionRef, Finding, Receipt, StartInput, StartTarget
-from bot.engines.digdag_api import PAGE, DigdagApi, retry_name
+from bot.engines.digdag_api import DigdagApi, retry_name
 from bot.engines.digdag_links import Links
 from bot.engines.digdag_wire import AttemptBody, WorkflowBody, is_id
 
 _SESSION_TIME, _PARAMS = "session_time", "params"
 _CLOCK_SKEW = timedelta(minutes=2)
+_LOOKED_AT = 100
 
 
 class Starts:
@@ -64,7 +65,7 @@ class Starts:
     async def evidence(self, target: StartTarget, key: str, since: datetime) -> Evidence:
         """Whether an attempt of our name began after that time."""
         name = _name(key, target)
-        for attempt in await self._attempts_of(target):
+        for attempt in await self._attempts_of(target, since - _CLOCK_SKEW):
             is_recent = attempt.created_at is None or attempt.created_at >= since - _CLOCK_SKEW
             if attempt.retry_name == name and is_recent:
                 ref = ExecutionRef(self._connection, attempt.id)
@@ -77,10 +78,17 @@ class Starts:
             return []
         return await _or_none(lambda wanted: self._api.newest_workflow(project_id, wanted), name)
 
-    async def _attempts_of(self, target: StartTarget) -> list[AttemptBody]:
+    async def _attempts_of(self, target: StartTarget, since: datetime | None = None) -> list[AttemptBody]:
+        """The workflow's newest attempts, and all since a moment."""
         workflow = await self._api.workflow(target.key)
-        query = {"project": workflow.project.name, "workflow": workflow.name, "include_retried": "true", "page_size": str(PAGE)}
-        return await self._api.attempts(query)
+        walk = self._api.attempts({"project": workflow.project.name, "workflow": workflow.name, "include_retried": "true"})
+        found: list[AttemptBody] = []
+        while page := await walk.next():
+            found += page
+            oldest = page[-1].created_at
+            if len(found) >= _LOOKED_AT and (since is None or oldest is None or oldest < since):
+                break
+        return found
 
     def _target(self, workflow: WorkflowBody) -> StartTarget:
         now = datetime.now(UTC).replace(microsecond=0).isoformat()

@@ -126,6 +126,10 @@ class Stand:
         await self.ended(ref)
         return ref
 
+    async def fail(self, number: int, workflow: str = "begins_badly", **params: Any) -> list[ExecutionRef]:
+        """So many sessions of a workflow that fails, each ended before the next begins."""
+        return [await self.run(workflow, params) for _ in range(number)]
+
     async def ended(self, ref: ExecutionRef) -> Attempt:
         """The attempt, once it is done."""
         return await self.simulator.ended(int(ref.id))
@@ -154,7 +158,9 @@ def point_of(execution: Execution, wanted: str) -> ResumePoint:
 
 
 @asynccontextmanager
-async def digdag(flavour: Flavour = Flavour.OSS, attempts: int = 100, **settings: Any) -> AsyncIterator[Stand]:
+async def digdag(
+    flavour: Flavour = Flavour.OSS, attempts: int = 100, page: int = 100, **settings: Any
+) -> AsyncIterator[Stand]:
     """A server with the workflows of the tapes and some more, and an engine with these settings."""
     mailbox, clock = Mailbox(), ShiftedClock()
     simulator = DigdagSimulator(
@@ -163,7 +169,7 @@ async def digdag(flavour: Flavour = Flavour.OSS, attempts: int = 100, **settings
         credential=KEY if flavour is Flavour.TD else BASIC,
         notification=Notification(HOOK, {"Authorization": "Bearer local-only"}),
         pace=Pace(task_seconds=0.001, wait_factor=0.01),
-        limits=Limits(attempts=attempts),
+        limits=Limits(attempts=attempts, page=page),
         http=httpx.AsyncClient(transport=httpx.ASGITransport(mailbox)),
     )
     simulator.push("lab", workflow_texts() | SOME)

@@ -38,6 +38,20 @@ async def test_a_workflow_is_found_by_name_by_project_and_by_id() -> None:
     assert [one.label for one in by_name[0].inputs] == ["Session time", "Params"]
 
 
+@pytest.mark.parametrize("around", ["{}{:03}", "{1:03}{0}"])
+async def test_a_workflow_is_found_however_many_have_its_name_in_theirs(around: str) -> None:
+    async with digdag() as stand:
+        stand.simulator.push("others", {around.format("nightly", number): "+a:\n  echo>: x\n" for number in range(220)})
+        stand.simulator.push("ours", {"nightly": "+a:\n  echo>: x\n"})
+        stand.simulator.push("theirs", {"nightly": "+a:\n  echo>: x\n"})
+
+        found = await stand.engine.find_targets(None, "nightly")
+        in_project = await stand.engine.find_targets("ours", "nightly")
+
+    assert [one.name for one in found] == ["nightly", "nightly"]
+    assert [one.key for one in in_project] == [found[0].key]
+
+
 @pytest.mark.parametrize(("application", "name"), [(None, "releas"), ("lab", "nope"), ("other", "release"), (None, "999")])
 async def test_what_is_not_there_is_not_found(application: str | None, name: str) -> None:
     async with digdag() as stand:
@@ -78,6 +92,19 @@ async def test_a_start_whose_answer_was_lost_is_proven_and_not_repeated() -> Non
 
     assert (before.finding, after.finding, after.ref) == (Finding.HARMLESS, Finding.HAPPENED, again)
     assert len(stand.simulator.world.attempts) == 1
+
+
+async def test_a_start_is_proven_behind_any_number_of_others_that_came_after_it() -> None:
+    async with digdag(attempts=200, page=50) as stand:
+        target = await target_of(stand)
+        since = datetime.now(UTC)
+        ours = await start(stand, target)
+        for _ in range(110):
+            await stand.start("release", {"target": "prod"})
+
+        evidence = await stand.engine.start_evidence(target, "req-5-1", since)
+
+    assert (evidence.finding, evidence.ref) == (Finding.HAPPENED, ours)
 
 
 async def test_an_attempt_of_our_name_from_long_ago_proves_nothing() -> None:
