@@ -14,11 +14,12 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from bot.domain.errors import ContractViolation, Forbidden, NotFound, NotSent, Unsupported
 from bot.domain.execution import Evidence, Execution, ExecutionRef, FailureNotice, Finding, Receipt, ResumePoint, StartTarget
 from bot.domain.ports import Throttle
+from bot.engines._address import BaseAddress
 from bot.engines._http import DEFAULT_LIMITS, EngineClient
 from bot.engines.digdag_api import DigdagApi, retry_name
 from bot.engines.digdag_links import Links
@@ -38,10 +39,10 @@ class DigdagSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    base_url: str = Field(pattern=r"^https?://[^\s/]+")
+    base_url: BaseAddress
     token: SecretStr | None = None
     revision: Literal["same", "latest"] = "same"
-    console_url: str | None = Field(None, pattern=r"^https?://[^\s/]+")
+    console_url: BaseAddress | None = None
 
     @property
     def is_treasure_data(self) -> bool:

@@ -3,10 +3,13 @@
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from bot.engines._address import segments_below
 from bot.engines.digdag_wire import is_id
 
 _API_HOST = re.compile(r"api-workflow\.(?P<site>(?:[a-z0-9-]+\.)?treasuredata\.(?:com|co\.jp))")
 _PLAIN_SITE = "treasuredata.com"
+# Pages stand at the top of the open-source server's own site, and below this on the console.
+_PLACES: tuple[list[str], ...] = ([], ["app", "workflows"])
 
 
 class Links:
@@ -57,17 +60,14 @@ class Links:
         except ValueError:
             return "", None
         for kind, word in (("attempt", "attempts"), ("session", "sessions")):
-            if len(segments) > 1 and segments[-2] == word and is_id(segments[-1]):
+            if segments[-2:-1] == [word] and is_id(segments[-1]) and segments[:-2] in _PLACES:
                 return kind, segments[-1]
         return "", None
 
     def _segments(self, address: SplitResult) -> list[str]:
         """The path below a configured address, nothing for the address of somebody else."""
-        for base in self._bases:
-            is_ours = (address.scheme, address.hostname, address.port) == (base.scheme, base.hostname, base.port)
-            if is_ours and address.hostname and address.path.startswith(base.path):
-                return [segment for segment in address.path[len(base.path) :].split("/") if segment]
-        return []
+        found = (segments_below(base, address) for base in self._bases)
+        return next((segments for segments in found if segments is not None), [])
 
 
 def _console_of(base_url: str) -> str:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from bot.domain.errors import ContractViolation, NotFound
 from bot.domain.execution import ExecutionRef
@@ -191,6 +192,42 @@ def an_engine(base_url: str, **settings: str) -> Digdag:
 )
 def test_only_ids_and_links_of_this_server_are_executions(text: str, attempt_id: str | None) -> None:
     assert an_engine("http://digdag.example:65432").read_argument(text) == attempt_id
+
+
+@pytest.mark.parametrize(
+    ("base", "text", "attempt_id"),
+    [
+        ("http://digdag.example.com/wf", "http://digdag.example.com/wf/attempts/5", "5"),
+        ("http://digdag.example.com/wf/", "http://digdag.example.com/wf//attempts/5/", "5"),
+        ("http://digdag.example.com/wf", "http://digdag.example.com:80/wf/attempts/5", "5"),
+        ("http://digdag.example.com:80/wf", "HTTP://Digdag.Example.com/wf/attempts/5", "5"),
+        ("https://digdag.example.com", "https://digdag.example.com:443/attempts/5", "5"),
+        ("http://digdag.example.com/wf", "http://digdag.example.com/wfother/attempts/5", None),
+        ("http://digdag.example.com/wf", "http://digdag.example.com/attempts/5", None),
+        ("http://digdag.example.com/wf", "http://digdag.example.com/wf/../attempts/5", None),
+        ("http://digdag.example.com", "http://digdag.example.com/somebody/else/attempts/5", None),
+        ("http://digdag.example.com", "http://digdag.example.com:8080/attempts/5", None),
+        ("http://digdag.example.com", "https://digdag.example.com/attempts/5", None),
+        ("http://digdag.example.com", "http://digdag.example.com:99999/attempts/5", None),
+        ("http://digdag.example.com", "http://eve@digdag.example.com/attempts/5", None),
+    ],
+)
+def test_a_link_is_ours_by_whole_parts_of_its_path_and_by_the_port_it_means(
+    base: str, text: str, attempt_id: str | None
+) -> None:
+    assert an_engine(base).read_argument(text) == attempt_id
+
+
+@pytest.mark.parametrize("setting", ["base_url", "console_url"])
+@pytest.mark.parametrize(
+    "address",
+    ["https://bot:secret@digdag.example.com", "https://bot@digdag.example.com", "https://@digdag.example.com",
+     "ftp://digdag.example.com", "digdag.example.com", "https://digdag.example.com?a=b", "https://digdag.example.com:99999",
+     "https:///wf", "https://digdag .example.com", ""],
+)  # fmt: skip
+def test_an_address_with_a_password_or_of_no_server_is_refused_before_it_stands_in_a_link(setting: str, address: str) -> None:
+    with pytest.raises(ValidationError, match=setting):
+        DigdagSettings.model_validate({"base_url": "https://digdag.example.com", setting: address})
 
 
 @pytest.mark.parametrize("text", ["session:1", "{base}/sessions/1"])
