@@ -201,9 +201,9 @@ def weighed(request: Request, evidence: Evidence, now: datetime, look_at: dateti
     """An unknown request after one look at the engine."""
     actor, said = f"engine:{request.connection}", clean(evidence.sentence, 1000)
     if evidence.finding is Finding.HAPPENED:
-        after = moved(
-            request, Command.FIND_HAPPENED, RequestState.RUNNING, **_running(request, evidence.ref or request.ref, said)
-        )
+        doubt = said if evidence.is_probable else ""
+        running = _running(request, evidence.ref or request.ref, said) | {"doubt": doubt}
+        after = moved(request, Command.FIND_HAPPENED, RequestState.RUNNING, **running)
         data = {"seen": said, "new_execution": after.new_execution, "probable": evidence.is_probable or None}
         return after, (entry(after, AuditAction.EVIDENCE_HAPPENED, actor, now, **data),)
     if evidence.finding is Finding.HARMLESS:
@@ -230,7 +230,8 @@ def failed(request: Request, error: str, now: datetime) -> Step:
 
 def _outcome(request: Request, action: AuditAction, now: datetime) -> AuditEntry:
     actor = f"engine:{request.connection}"
-    return entry(request, action, actor, now, new_execution=request.new_execution, error=request.outcome)
+    probable = bool(request.doubt) or None
+    return entry(request, action, actor, now, new_execution=request.new_execution, error=request.outcome, probable=probable)
 
 
 def pressed_again(request: Request, person: Person, new_label: str, now: datetime) -> Step:
@@ -247,7 +248,7 @@ def closed_as_not_run(request: Request, person: Person, now: datetime) -> Step:
 
 def _running(request: Request, ref: ExecutionRef, note: str) -> dict[str, object]:
     new = ref.id if ref.id != request.execution_id else None
-    return {"new_execution": new, "outcome": note, "not_before": None, "tries": 0}
+    return {"new_execution": new, "outcome": note, "doubt": "", "not_before": None, "tries": 0}
 
 
 def _later(request: Request, now: datetime, wait: float | None) -> dict[str, object]:

@@ -145,6 +145,7 @@ class Request:
     prepared_at: datetime | None = None
     new_execution: str | None = None
     outcome: str = ""  # a sentence on how it ended, or what is known so far
+    doubt: str = ""  # why the watched execution is only probably this request's; empty = it surely is
     not_before: datetime | None = None  # the next try to send, to look for evidence, or to watch
     tries: int = 0  # how often that was put off
     ended_at: datetime | None = None

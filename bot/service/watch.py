@@ -147,7 +147,8 @@ async def _look_for_evidence(core: Core, request: Request) -> None:
     await health.answered(core, request.connection)
     now = core.now()
     concludes_at = (request.sent_at or now) + core.setup.timings.conclude_after
-    if evidence.finding is not Finding.HAPPENED and now < concludes_at:
+    is_sure = evidence.finding is Finding.HAPPENED and not evidence.is_probable
+    if not is_sure and now < concludes_at:
         await _look_again_by(core, request, concludes_at)
         return
     execution = await _described(core, request.ref)
@@ -175,7 +176,7 @@ async def _follow_evidence(unit: Unit, request: Request, incident: Incident | No
 
 
 async def _look_again_by(core: Core, request: Request, latest: datetime) -> None:
-    """Before the time for conclusions only a sign that it happened counts: look often at first, and when that time comes."""
+    """Before the time for conclusions only a proof that it happened counts: look often at first, and when that time comes."""
     async with core.store.unit() as unit:
         found = await unit.requests.lock(request.id)
         if found is None or (found[0].state, found[0].version) != (request.state, request.version):

@@ -137,6 +137,7 @@ requests = Table(
     Column("prepared_at", MOMENT),
     Column("new_execution", Text),
     Column("outcome", Text, nullable=False, server_default=""),
+    Column("doubt", Text, nullable=False, server_default=""),
     Column("not_before", MOMENT),
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("ended_at", MOMENT),

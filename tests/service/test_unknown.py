@@ -98,10 +98,37 @@ async def test_probable_evidence_is_said_to_be_probable(world: World) -> None:
     ref = ExecutionRef("orders", "run-1")
     world.engine.says = Evidence(Finding.HAPPENED, "one newer execution", ref, is_probable=True)
 
-    await world.wait(3)
+    await world.wait(86)
 
     assert (await world.again(request)).state is S.RUNNING
     assert (await world.trail(action="request:evidence:happened"))[0]["data"]["probable"] is True
+
+
+async def test_what_is_only_probable_is_not_concluded_before_85_seconds(world: World) -> None:
+    request = await unknown(world, took_effect=False)
+    world.engine.says = Evidence(Finding.HAPPENED, "one newer execution", ExecutionRef("orders", "run-1"), is_probable=True)
+
+    await world.wait(84)
+
+    assert (await world.again(request)).state is S.UNKNOWN
+
+
+@pytest.mark.parametrize("end", [ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED])
+async def test_what_is_only_probable_is_said_to_be_so_until_the_end(world: World, end: ExecutionStatus) -> None:
+    request = await unknown(world, took_effect=False)
+    ref = ExecutionRef("orders", "run-1")
+    world.engine.says = Evidence(Finding.HAPPENED, "One newer execution.", ref, is_probable=True)
+    await world.wait(86)
+    running = world.card().text
+    world.engine.end("run-1", end)
+    await world.wait(60)
+
+    assert (await world.again(request)).state in {S.SUCCEEDED, S.FAILED}
+    assert "probably" in running
+    assert "robably" in world.card().text
+    assert "robably" in world.thread()[-1]
+    assert "One newer execution." in world.thread()[-1]
+    assert (await world.trail(request="req-1"))[-1]["data"]["probable"] is True
 
 
 async def test_nobody_concludes_that_it_did_not_happen_before_85_seconds(proving: World) -> None:

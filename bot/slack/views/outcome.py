@@ -22,7 +22,7 @@ from bot.slack.blocks import (
 )
 from bot.slack.views.approval import decided, inputs_of
 from bot.slack.views.incident import unknown_controls
-from bot.slack.views.phrases import VERBS, execution, progress, subject_of, title_of, who
+from bot.slack.views.phrases import VERBS, execution, is_doubtful, progress, subject_of, title_of, who
 
 S = RequestState
 ENDED = frozenset({S.SUCCEEDED, S.FAILED})
@@ -102,18 +102,23 @@ def _result(shown: Note) -> Rendered:
     is_success = request.state is S.SUCCEEDED
     again = "" if request.action is Action.START else " again"
     verdict = " succeeded" if is_success else f" failed{again}"
+    if is_doubtful(request):
+        verdict = f" probably{verdict}"
     seen = shown.incident.seen if shown.incident else None
     url = seen.link if seen and seen.ref == request.watched else ""
     rows = [
         [words("✅ " if is_success else "❌ "), words(subject_of(request), limit=300, bold=True), words(f"{verdict}.")],
         [words("Execution "), execution(request.watched.id, url), words(f" ({request.label})")],
     ]
+    if request.doubt:
+        rows.append([words(request.doubt, limit=1000)])
     parts = [lines(*rows)]
     if request.outcome:
         parts.append(preformatted(request.outcome))
     name = escape(shorten(subject_of(request), 300))
     said = f"{'✅' if is_success else '❌'} {name}{verdict} ({request.label})."
-    return Rendered(fallback(said, escape(shorten(request.outcome, 500))), [rich(parts, _at(request, "result"))])
+    quoted = [escape(shorten(text, 500)) for text in (request.doubt, request.outcome) if text]
+    return Rendered(fallback(said, *quoted), [rich(parts, _at(request, "result"))])
 
 
 def _reminder(request: Request) -> Rendered:

@@ -51,21 +51,33 @@ _SEEN: Mapping[ExecutionStatus, str] = MappingProxyType(
 def title_of(request: Request) -> str:
     """Emoji and words for how the request stands."""
     if request.state is S.FAILED and request.action is Action.START:
-        return "🔴 Failed"
+        return _doubted(request, "🔴 Failed")
     if request.state is S.CANCELLED and request.calls:
         return "⚪ Closed as not run"
-    return TITLES[request.state]
+    return _doubted(request, TITLES[request.state])
+
+
+def _doubted(request: Request, title: str) -> str:
+    mark, _, said = title.partition(" ")
+    return f"{mark} Probably {said[:1].lower()}{said[1:]}" if is_doubtful(request) else title
+
+
+def is_doubtful(request: Request) -> bool:
+    """Whether the execution that is watched is only probably the request's own."""
+    return bool(request.doubt) and request.state in {S.RUNNING, S.SUCCEEDED, S.FAILED}
 
 
 def standing(incident: Incident, request: Request | None) -> str:
     """Emoji and words for how the incident stands, a live request going before what was last seen of the execution."""
     if incident.state is not IncidentState.OPEN:
-        return "🟢 Succeeded" if incident.state is IncidentState.RESOLVED else "⚪ Closed"
+        if incident.state is IncidentState.RESOLVED:
+            return _doubted(request, "🟢 Succeeded") if request else "🟢 Succeeded"
+        return "⚪ Closed"
     if request and request.state.is_live:
-        return TITLES[request.state]
+        return _doubted(request, TITLES[request.state])
     status = incident.seen.status if incident.seen else ExecutionStatus.FAILED
     if status is ExecutionStatus.FAILED and request and request.state is S.FAILED:
-        return TITLES[S.FAILED]
+        return _doubted(request, TITLES[S.FAILED])
     if status is ExecutionStatus.RUNNING and incident.seen and incident.seen.pending_points:
         return "🔴 Failed, still running"
     return _SEEN[status]
@@ -97,6 +109,8 @@ def at_point(request: Request, limit: int) -> str:
 def progress(request: Request) -> str:
     """How the request stands, as the rest of a sentence that begins with who asked; raw text."""
     alone, before_reason = _PROGRESS[request.state]
+    if is_doubtful(request):
+        return with_reason(f"probably {alone}", request.doubt)
     if request.state is S.FAILED and request.action is Action.START:
         alone = "it ran and failed"
     return with_reason(before_reason, request.outcome) if before_reason and request.outcome else alone
