@@ -28,9 +28,10 @@ from bot.domain.ports import Throttle
 from bot.engines._harness_links import Links, at, is_id, typed_id
 from bot.engines.harness_firstgen_api import GraphQL
 from bot.engines.harness_firstgen_start import Starts
-from bot.engines.harness_firstgen_view import PointKey, describe_execution
+from bot.engines.harness_firstgen_view import PointKey, describe_execution, may_resume
 from bot.engines.harness_firstgen_wire import (
     APPLICATIONS,
+    CANDIDATES,
     DESCRIBE,
     EXECUTIONS,
     MOST_APPLICATIONS,
@@ -117,17 +118,18 @@ class HarnessFirstgen:
         return Receipt(ExecutionRef(self._connection, new.id))
 
     async def evidence(self, ref: ExecutionRef, baseline: str, key: str) -> Evidence:
-        """Executions of the same pipeline since the baseline, set off by an API key and with the notes a resume copies."""
+        """Executions of the same pipeline since the baseline that may be the resume of this one; never more than probable."""
         old = await self._execution(ref)
         before = baseline.partition(" ")[0]
-        since = itertools.takewhile(lambda one: one.id != before, await self._newer(old))
-        ours = [one for one in since if one.is_by_key and (one.notes or "") == (old.notes or "")]
+        since = itertools.takewhile(lambda one: one.id != before, await self._newer(old, CANDIDATES))
+        ours = [one for one in since if may_resume(one, old)]
         if len(ours) == 1:
             new = ExecutionRef(self._connection, ours[0].id)
-            sentence = f"Exactly one newer execution of the pipeline was set off by an API key: {new.id}."
+            sentence = f"Exactly one newer execution of the pipeline was set off by an API key with the same inputs: {new.id}."
             return Evidence(Finding.HAPPENED, sentence, new, is_probable=True)
         count = f"{len(ours)} newer executions" if ours else "No newer execution"
-        return Evidence(Finding.UNCLEAR, f"{count} of the pipeline set off by an API key; FirstGen shows no more.")
+        said = f"{count} of the pipeline set off by an API key with the same inputs; FirstGen shows no more."
+        return Evidence(Finding.UNCLEAR, said)
 
     async def read_notice(self, body: bytes, headers: Mapping[str, str]) -> Sequence[FailureNotice]:
         """What an event rule tells; rules know no "failed only", so ends of other kinds are of no interest."""
@@ -225,7 +227,7 @@ class HarnessFirstgen:
                 raise error if isinstance(error, NotFound | Forbidden) else ContractViolation(str(error))
         raise ContractViolation(f"{self._connection} shows nothing of execution {ref.id}, and no reason.")
 
-    async def _newer(self, body: ExecutionBody) -> list[ExecutionBody]:
+    async def _newer(self, body: ExecutionBody, query: str = EXECUTIONS) -> list[ExecutionBody]:
         if body.pipeline is None or body.application is None:
             return []
         filters: list[Mapping[str, object]] = [
@@ -233,10 +235,12 @@ class HarnessFirstgen:
             {"pipeline": {"operator": "EQUALS", "values": [body.pipeline.id]}},
             {"creationTime": {"operator": "AFTER", "value": str(body.created_at or 0)}},
         ]
-        return await self._executions(filters, NEWER)
+        return await self._executions(filters, NEWER, query)
 
-    async def _executions(self, filters: Sequence[Mapping[str, object]], limit: int) -> list[ExecutionBody]:
-        reply = await self._api.ask(EXECUTIONS, {"filters": filters, "limit": limit})
+    async def _executions(
+        self, filters: Sequence[Mapping[str, object]], limit: int, query: str = EXECUTIONS
+    ) -> list[ExecutionBody]:
+        reply = await self._api.ask(query, {"filters": filters, "limit": limit})
         complaint = reply.complaint("executions")
         if complaint is not None and "Application Id filter is required" in complaint.text:
             return await self._executions_by_application(filters, limit)

@@ -105,6 +105,27 @@ def describe_execution(ref: ExecutionRef, body: ExecutionBody, newer: Sequence[E
     )
 
 
+def may_resume(one: ExecutionBody, old: ExecutionBody) -> bool:
+    """Whether an execution may be the resume of an older one: by an API key, with the notes, stages and inputs it copies."""
+    if not one.is_by_key or (one.notes or "") != (old.notes or ""):
+        return False
+    if one.stages and [_place(stage) for stage in one.stages] != [_place(stage) for stage in old.stages]:
+        return False
+    return all(_given(new) == _given(was) for new, was in zip(one.stages, old.stages, strict=False) if _both_begun(new, was))
+
+
+def _place(stage: StageBody) -> tuple[str, str, str | None]:
+    return stage.element, stage.name, stage.step
+
+
+def _given(stage: StageBody) -> list[tuple[str, str]]:
+    return sorted((one.name or "", one.value or "") for one in stage.inputs)
+
+
+def _both_begun(new: StageBody, was: StageBody) -> bool:
+    return new.has_begun and was.has_begun
+
+
 def _members(group: Group) -> tuple[str, ...]:
     return group.steps if len(group.members) > 1 else ()
 

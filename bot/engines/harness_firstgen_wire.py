@@ -46,13 +46,15 @@ STAGE_STATUSES: Mapping[str, StageStatus] = MappingProxyType(
 RESUMABLE = ("FAILED", "ABORTED", "EXPIRED", "REJECTED", "ERROR")
 """The documentation leaves ERROR out; the server takes it."""
 
-DESCRIBE = """query Describe($id: String!) { execution(executionId: $id) {
-  __typename id status createdAt startedAt endedAt failureDetails notes application { id name }
-  ... on PipelineExecution { pipeline { id name pipelineVariables { name type } } pipelineStageExecutions {
+STAGES = """pipelineStageExecutions {
     __typename pipelineStageElementId pipelineStageName pipelineStepName
     ... on WorkflowStageExecution { status inputVariables { name value } runtimeInputVariables { name } }
-    ... on ApprovalStageExecution { status approvalStepType } } }
-  ... on WorkflowExecution { workflow { id name } } } }"""
+    ... on ApprovalStageExecution { status approvalStepType } }"""
+
+DESCRIBE = f"""query Describe($id: String!) {{ execution(executionId: $id) {{
+  __typename id status createdAt startedAt endedAt failureDetails notes application {{ id name }}
+  ... on PipelineExecution {{ pipeline {{ id name pipelineVariables {{ name type }} }} {STAGES} }}
+  ... on WorkflowExecution {{ workflow {{ id name }} }} }} }}"""
 
 RESUME = """mutation Resume($input: ResumeExecutionInput!) {
   resumeExecution(input: $input) { clientMutationId execution { id } } }"""
@@ -60,6 +62,9 @@ RESUME = """mutation Resume($input: ResumeExecutionInput!) {
 LISTED = """pageInfo { hasMore } nodes { id status createdAt endedAt notes failureDetails
   cause { __typename } application { id }
   ... on PipelineExecution { pipeline { id name } } ... on WorkflowExecution { workflow { id name } } }"""
+
+CANDIDATES = f"""query Candidates($filters: [ExecutionFilter], $limit: Int!) {{
+  executions(filters: $filters, limit: $limit) {{ {LISTED} nodes {{ ... on PipelineExecution {{ {STAGES} }} }} }} }}"""
 
 EXECUTIONS = f"""query Executions($filters: [ExecutionFilter], $limit: Int!) {{
   executions(filters: $filters, limit: $limit) {{ {LISTED} }} }}"""
@@ -116,6 +121,11 @@ class StageBody(Body):
     status: str | None = None
     inputs: Annotated[list[ValueBody], BeforeValidator(or_empty)] = Field(default_factory=list, alias="inputVariables")
     awaited: Annotated[list[ValueBody], BeforeValidator(or_empty)] = Field(default_factory=list, alias="runtimeInputVariables")
+
+    @property
+    def has_begun(self) -> bool:
+        """Before that nothing is known of its inputs."""
+        return self.status not in {None, "QUEUED"}
 
     @property
     def is_negative(self) -> bool:

@@ -273,6 +273,42 @@ async def test_several_newer_executions_are_unclear(stand: FirstGenStand) -> Non
     assert found.sentence.startswith("2 newer executions")
 
 
+async def test_an_execution_with_other_inputs_is_no_evidence(stand: FirstGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    shown = await stand.describe(run)
+    other = await stand.world.over(stand.world.start(stand.shop, variables={"version": "9"}))
+
+    found = await stand.engine.evidence(shown.ref, shown.baseline, "req-17-1")
+
+    assert found.finding is Finding.UNCLEAR
+    assert found.sentence.startswith("No newer execution")
+    assert other.progress is Progress.PASSED
+
+
+async def test_an_execution_of_other_stages_is_no_evidence(stand: FirstGenStand) -> None:
+    shown = await stand.describe(await stand.failed(FAILED_US))
+    stand.shop.groups = stand.shop.groups[:1]
+    await stand.failed()
+
+    found = await stand.engine.evidence(shown.ref, shown.baseline, "req-17-1")
+
+    assert found.finding is Finding.UNCLEAR
+
+
+async def test_beside_an_execution_with_other_inputs_the_lost_one_is_probable(stand: FirstGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    shown = await stand.describe(run)
+    stand.simulator.faults.fail("resumeExecution", "lost")
+    with pytest.raises(OutcomeUnknown):
+        await stand.resume(run, shown.points[0])
+    await stand.world.over(stand.world.chain(run)[0])
+    await stand.world.over(stand.world.start(stand.shop, variables={"version": "9"}))
+
+    found = await stand.engine.evidence(shown.ref, shown.baseline, "req-17-1")
+
+    assert (found.ref, found.is_probable) == (stand.ref(stand.world.chain(run)[0]), True)
+
+
 @pytest.mark.parametrize(
     ("kind", "error"),
     [
