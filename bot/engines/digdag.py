@@ -6,6 +6,7 @@ evidence   retries → is there an attempt of our name?
 """
 
 import asyncio
+import hashlib
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
-from bot.domain.errors import ContractViolation, Forbidden, NotFound, NotSent, Unsupported
+from bot.domain.errors import ContractViolation, EngineError, Forbidden, NotFound, NotSent, Unsupported
 from bot.domain.execution import Evidence, Execution, ExecutionRef, FailureNotice, Finding, Receipt, ResumePoint, StartTarget
 from bot.domain.ports import Throttle
 from bot.engines._address import BaseAddress
@@ -32,6 +33,8 @@ from bot.engines.digdag_wire import AttemptBody, NoticeBody
 
 # A thousand tasks come in one answer, each with its part of the workflow's text.
 _LIMITS = replace(DEFAULT_LIMITS, body=32_000_000)
+_SESSION = "session:"
+_NOTICE_LOOK_SECONDS = 2.0
 
 
 class DigdagSettings(BaseModel):
@@ -97,7 +100,10 @@ class Digdag:
     # ---- describe ---------------------------------------------------------------------------
 
     async def describe(self, ref: ExecutionRef) -> Execution:
-        """The attempt as it stands now, with its points."""
+        """The attempt as it stands now, with its points; of a session its last attempt."""
+        session_id = _session_of(ref)
+        if session_id is not None:
+            ref = ExecutionRef(self._connection, await self._last_attempt(session_id))
         attempt = await self._api.attempt(ref.id)
         attempts, tasks, revision = await asyncio.gather(
             self._api.retries(ref.id), self._api.tasks(ref.id), self._revision(attempt)
@@ -199,16 +205,25 @@ class Digdag:
             raise ContractViolation("This is no notice of Digdag's, nor one that the documentation gives.") from None
         if not notice.is_failure:
             return []
-        attempt_id = notice.attempt_id or await self._last_attempt(notice.session_id)
-        return [
-            FailureNotice(
-                ref=ExecutionRef(self._connection, attempt_id),
-                key=failure_key(attempt_id),
-                name=notice.name,
-                message=notice.message,
-                at=notice.timestamp,
-            )
-        ]
+        execution_id, key = await self._named_by(notice, body)
+        ref = ExecutionRef(self._connection, execution_id)
+        return [FailureNotice(ref, key, notice.name, message=notice.message, at=notice.timestamp)]
+
+    async def _named_by(self, notice: NoticeBody, body: bytes) -> tuple[str, str]:
+        """The attempt and the key of its failure; while the server is away the session, to be resolved when it is read."""
+        attempt_id = notice.attempt_id
+        if attempt_id is None:
+            if notice.session_id is None:
+                raise ContractViolation("The notice names neither an attempt nor a session.")
+            try:
+                async with asyncio.timeout(_NOTICE_LOOK_SECONDS):
+                    attempt_id = await self._last_attempt(notice.session_id)
+            except NotFound:
+                raise
+            except (EngineError, TimeoutError):
+                session = f"{_SESSION}{notice.session_id}"
+                return session, f"{session}:{hashlib.sha256(body).hexdigest()[:16]}"
+        return attempt_id, failure_key(attempt_id)
 
     async def find_failures(self, since: datetime | None, limit: int = 200) -> Sequence[FailureNotice]:
         """Failed attempts that are the newest of their session."""
@@ -225,9 +240,7 @@ class Digdag:
         session_id = self._links.session_of(text)
         return None if session_id is None else await self._last_attempt(session_id)
 
-    async def _last_attempt(self, session_id: str | None) -> str:
-        if session_id is None:
-            raise ContractViolation("The notice names neither an attempt nor a session.")
+    async def _last_attempt(self, session_id: str) -> str:
         last = (await self._api.session(session_id)).last_attempt
         if last is None:
             raise NotFound(f"Session {session_id} has no attempt.")
@@ -249,6 +262,11 @@ class Digdag:
     async def aclose(self) -> None:
         """Closes the kept connections."""
         await self._api.client.aclose()
+
+
+def _session_of(ref: ExecutionRef) -> str | None:
+    """The session that stands for an attempt nobody could ask for."""
+    return ref.id.removeprefix(_SESSION) if ref.id.startswith(_SESSION) else None
 
 
 def _named(attempts: Sequence[AttemptBody], name: str) -> AttemptBody | None:

@@ -1,6 +1,7 @@
 """How the engine hears of failures: the server's notices, `_error` blocks, the poll; and what people paste."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from bot.domain.errors import ContractViolation, NotFound
 from bot.domain.execution import ExecutionRef
 from bot.engines.digdag import Digdag, DigdagSettings
+from bot.simulators.digdag_faults import Fault, FaultKind
 from bot.simulators.digdag_wire import Flavour
 from tests.engines.digdag_stand import CONNECTION, Stand, Unlimited, digdag, switchboard  # noqa: F401 — a fixture
 
@@ -66,6 +68,46 @@ async def test_a_notice_without_an_attempt_is_found_by_its_session() -> None:
         notices = await stand.engine.read_notice(sample("only_a_session"), {})
 
     assert [one.ref for one in notices] == [failed]
+
+
+AWAY = [
+    Fault(FaultKind.REFUSE, method="GET", status=503, times=9),
+    Fault(FaultKind.CUT, method="GET", times=9),
+    Fault(FaultKind.SLOW, method="GET", seconds=3, times=9),
+    Fault(FaultKind.REFUSE, method="GET", status=401, times=9),
+]
+
+
+@pytest.mark.parametrize("fault", AWAY, ids=["fault", "cut", "slow", "unauthorised"])
+async def test_a_notice_of_a_session_is_kept_while_the_server_is_away_and_leads_to_its_attempt_later(fault: Fault) -> None:
+    async with digdag() as stand:
+        failed = await stand.run("release")
+        stand.simulator.script(replace(fault))
+
+        (notice,) = await stand.engine.read_notice(sample("only_a_session"), {})
+        stand.simulator.heal()
+        execution = await stand.engine.describe(notice.ref)
+
+    assert notice.ref.id == "session:1"
+    assert (execution.ref, execution.root) == (failed, failed.id)
+    assert execution.points
+
+
+async def test_such_a_notice_is_told_from_others_by_its_bytes() -> None:
+    async with digdag() as stand:
+        stand.simulator.script(Fault(FaultKind.REFUSE, method="GET", status=401, times=9))
+
+        keys = [(await stand.engine.read_notice(sample("only_a_session") + end, {}))[0].key for end in (b"", b"", b" ")]
+
+    assert keys[0] == keys[1] != keys[2]
+
+
+async def test_a_notice_of_a_session_that_nobody_knows_is_refused() -> None:
+    async with digdag() as stand:
+        with pytest.raises(NotFound):
+            await stand.engine.read_notice(sample("only_a_session"), {})
+        with pytest.raises(NotFound):
+            await stand.engine.describe(ExecutionRef(CONNECTION, "session:../1"))
 
 
 @pytest.mark.parametrize(
