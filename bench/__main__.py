@@ -20,8 +20,8 @@ async def measure_all() -> list[Figure]:
         async with bot_on(fresh_database(running, "clicks")) as bot:
             figures.append(_shown(await clicks.measure(bot)))
         figures.append(_shown(await hooks.measure(partial(fresh_database, running))))
-        async with engine() as side, bot_on(fresh_database(running, "approvals"), side.url) as bot:
-            figures.append(_shown(await approvals.measure(bot, side)))
+        async with engine() as side:
+            figures.append(_shown(await approvals.measure(fresh_database(running, "approvals"), side)))
     return figures
 
 

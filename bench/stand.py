@@ -75,14 +75,14 @@ def execute(running: Embedded, statement: str) -> None:
 
 
 @asynccontextmanager
-async def bot_on(url: str, orders: str = "{orders}") -> AsyncIterator[Bot]:
-    """The bot on a database, no worker running yet; `orders` is the address of another engine than the simulated one."""
+async def bot_on(url: str) -> AsyncIterator[Bot]:
+    """The bot on a database, no worker running yet."""
     with tempfile.TemporaryDirectory(prefix="resumebot-bench-") as folder:
         async with opened(
             url,
             Path(folder),
             timings=TIMINGS,
-            configuration=CONFIGURATION.replace("{orders}", orders),
+            configuration=CONFIGURATION,
             environment={"LOG_LEVEL": "error"},
             delivered_by=Direct,
         ) as bot:
