@@ -187,6 +187,7 @@ class StartInput:
     choices: tuple[str, ...] = ()
     hint: str = ""
     is_environment: bool = False  # its value says where it will run
+    is_list: bool = False  # several of the choices, separated by commas
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,18 @@ class StartTarget:
     link: str = ""
     refusal: str = ""
     environment: str | None = None
+    place: str = ""  # what kind of thing it is, and where: tells it from others of its name
+
+
+def listed_in(value: str) -> tuple[str, ...]:
+    """The values that a person separated by commas."""
+    return tuple(part for one in value.split(",") if (part := one.strip()))
+
+
+def is_allowed(asked: StartInput, value: str) -> bool:
+    """Whether a given value is one of the choices, each of it where it may be several; anything where there are none."""
+    values = listed_in(value) if asked.is_list else (value,)
+    return not asked.choices or all(one in asked.choices for one in values)
 
 
 def find_point(points: tuple[ResumePoint, ...], wanted: str) -> ResumePoint | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from bot.domain.errors import NotResumable
-from bot.domain.execution import StartInput
+from bot.domain.execution import StartInput, is_allowed
 from bot.domain.ports import on_behalf
 
 MOST_INPUTS = 15
@@ -28,8 +28,9 @@ def check_value(asked: StartInput, value: str) -> None:
     """NotResumable when a value is missing or not allowed."""
     if not value and asked.is_required:
         raise NotResumable(f"“{asked.label}” needs a value.")
-    if value and asked.choices and value not in asked.choices:
-        raise NotResumable(f"“{asked.label}” takes one of: {', '.join(asked.choices)}.")
+    if value and not is_allowed(asked, value):
+        some = "some" if asked.is_list else "one"
+        raise NotResumable(f"“{asked.label}” takes {some} of: {', '.join(asked.choices)}.")
     if value != asked.default:  # an expression of Harness's own may stay
         check_plain(asked.label, value)
 

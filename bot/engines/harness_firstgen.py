@@ -6,6 +6,7 @@ evidence   executions of the pipeline since the baseline → exactly one by an A
 """
 
 import itertools
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -27,17 +28,16 @@ from bot.domain.execution import (
 from bot.domain.ports import Throttle
 from bot.engines._harness_links import Links, at, is_id, typed_id
 from bot.engines.harness_firstgen_api import GraphQL
-from bot.engines.harness_firstgen_start import Starts
+from bot.engines.harness_firstgen_applications import MOST, Applications
+from bot.engines.harness_firstgen_start import Starts, batched
 from bot.engines.harness_firstgen_view import PointKey, describe_execution, may_resume
 from bot.engines.harness_firstgen_wire import (
-    APPLICATIONS,
+    AT_ONCE,
     CANDIDATES,
     DESCRIBE,
     EXECUTIONS,
-    MOST_APPLICATIONS,
     RESUMABLE,
     RESUME,
-    EntitiesBody,
     ExecutionBody,
     ExecutionsBody,
     NoticeBody,
@@ -45,6 +45,7 @@ from bot.engines.harness_firstgen_wire import (
     quoted,
 )
 
+log = logging.getLogger(__name__)
 OVERLAP = timedelta(minutes=5)
 STANDING = timedelta(days=30)
 NEWER = 20
@@ -89,7 +90,8 @@ class HarnessFirstgen:
         self._account = settings.account
         self._api = GraphQL(connection, settings.base_url, settings.account, token, throttle)
         self._links = Links(settings.base_url, settings.ui_url)
-        self._starts = Starts(connection, settings.account, self._api, self._links)
+        self._applications = Applications(connection, self._api)
+        self._starts = Starts(connection, settings.account, self._api, self._applications, self._links)
 
     async def describe(self, ref: ExecutionRef) -> Execution:
         """The execution as it stands now."""
@@ -166,13 +168,13 @@ class HarnessFirstgen:
 
     async def check(self) -> str:
         """Who we are there."""
-        reply = await self._api.ask(APPLICATIONS, {"limit": 1})
-        listed = reply.data.get("applications")
-        if listed is None:
-            complaint = reply.complaint("applications")
-            raise Forbidden(self._api.sentence("shows no applications", complaint.text if complaint else "no reason given"))
-        total = (listed.get("pageInfo") or {}).get("total")
-        return f"Account {self._account} of Harness FirstGen; {total} applications can be seen."
+        total = await self._applications.count()
+        said = f"Account {self._account} of Harness FirstGen; {total} applications can be seen."
+        if total > MOST:
+            said += (
+                f" `/start` without an application looks in {MOST} of them, and so does a poll that has to name applications."
+            )
+        return said
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -249,15 +251,18 @@ class HarnessFirstgen:
         return self._api.read(ExecutionsBody, reply.data.get("executions") or {}).nodes
 
     async def _executions_by_application(self, filters: Sequence[Mapping[str, object]], limit: int) -> list[ExecutionBody]:
-        # A flag of the account demands the filter: then all applications are asked in one query.
-        reply = await self._api.ask(APPLICATIONS, {"limit": MOST_APPLICATIONS})
-        applications = self._api.read(EntitiesBody, reply.data.get("applications") or {}).nodes
-        if not applications:
-            return []
-        asked = {f"f{index}": [{"applicationId": one.id}, *filters] for index, one in enumerate(applications)}
-        reply = await self._api.ask(executions_of(len(applications)), {**asked, "limit": limit})
-        pages = [self._api.read(ExecutionsBody, page) for page in reply.data.values() if page is not None]
-        return sorted((one for page in pages for one in page.nodes), key=lambda one: -(one.created_at or 0))[:limit]
+        # A flag of the account demands the filter: then all applications are asked, many in one query.
+        listed = await self._applications.all()
+        if not listed.is_all:
+            told = {"connection": self._connection, "applications": listed.total, "asked": len(listed.applications)}
+            log.warning("not all applications were asked", extra=told)
+        found: list[ExecutionBody] = []
+        for some in batched(listed.applications, AT_ONCE):
+            asked = {f"f{index}": [{"applicationId": one.id}, *filters] for index, one in enumerate(some)}
+            reply = await self._api.ask(executions_of(len(some)), {**asked, "limit": limit})
+            pages = [self._api.read(ExecutionsBody, page) for page in reply.data.values() if page is not None]
+            found += [one for page in pages for one in page.nodes]
+        return sorted(found, key=lambda one: -(one.created_at or 0))[:limit]
 
     def _link(self, body: ExecutionBody) -> str:
         application = body.application.id if body.application else ""

@@ -1,22 +1,22 @@
 """Starting FirstGen pipelines and workflows: found by name, asked for variables and artifacts, started once.
 
 name ──applicationByName──▶ pipelineByName, workflowByName ──executionInputs──▶ services ──▶ startExecution
-(without an application: all of them in one query, two fields each)
+(without an application: 40 of them in one query, two fields each)      key ──pipeline or workflow──▶ the same
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from bot.domain.errors import Forbidden, NotFound, NotResumable, OutcomeUnknown
-from bot.domain.execution import Evidence, ExecutionRef, Finding, InputKind, Receipt, StartInput, StartTarget
+from bot.domain.errors import NotFound, NotResumable, OutcomeUnknown, Unsupported
+from bot.domain.execution import Evidence, ExecutionRef, Finding, InputKind, Receipt, StartInput, StartTarget, listed_in
 from bot.engines._harness_inputs import NOTES, check_plain, check_value, notes_of, too_many
 from bot.engines._harness_links import Links
 from bot.engines.harness_firstgen_api import GraphQL, Reply
+from bot.engines.harness_firstgen_applications import Applications
 from bot.engines.harness_firstgen_wire import (
-    APPLICATIONS,
+    AT_ONCE,
     EXECUTIONS,
-    MOST_APPLICATIONS,
-    EntitiesBody,
     Entity,
     ExecutionBody,
     ExecutionsBody,
@@ -26,7 +26,15 @@ from bot.engines.harness_firstgen_wire import (
 )
 
 VARIABLES = "{ name type required allowedValues defaultValue fixed allowMultipleValues }"
-APPLICATION = "query Application($name: String!) { applicationByName(name: $name) { id name } }"
+KEY = re.compile(r"(?P<kind>PIPELINE|WORKFLOW) (?P<application>\S+) (?P<entity>\S+)")
+BY_KEY = {
+    "PIPELINE": f"""query Target($entity: String!, $application: String!) {{
+  application(applicationId: $application) {{ id name }}
+  found: pipeline(pipelineId: $entity) {{ id name pipelineVariables {VARIABLES} }} }}""",
+    "WORKFLOW": f"""query Target($entity: String!, $application: String!) {{
+  application(applicationId: $application) {{ id name }}
+  found: workflow(workflowId: $entity) {{ id name workflowVariables {VARIABLES} }} }}""",
+}
 INPUTS = """query Inputs($entity: String!, $application: String!, $type: ExecutionType!) {
   executionInputs(entityId: $entity, applicationId: $application, executionType: $type) {
     serviceInputs { id name } serviceManifestInputs { id name } } }"""
@@ -37,15 +45,40 @@ START = """mutation Start($input: StartExecutionInput!) {
 class Starts:
     """What can be started on one connection."""
 
-    def __init__(self, connection: str, account: str, api: GraphQL, links: Links) -> None:
+    def __init__(self, connection: str, account: str, api: GraphQL, applications: Applications, links: Links) -> None:
         self._connection = connection
         self._account = account
         self._api = api
+        self._applications = applications
         self._links = links
 
     async def find(self, application: str | None, name: str) -> list[StartTarget]:
-        """Pipelines and workflows of this name, in one application or in all of them."""
-        applications = await self._applications(application)
+        """Pipelines and workflows of this name (or what has this key), in one application or in all of them.
+
+        Raises Unsupported when nothing is found and there are more applications than are looked through.
+        """
+        if application is None and (key := KEY.fullmatch(name)) is not None:
+            return await self._by_key(key["kind"], key["application"], key["entity"])
+        if application is not None:
+            return await self._named(await self._applications.named(application), name)
+        listed = await self._applications.all()
+        found = [target for some in batched(listed.applications, AT_ONCE) for target in await self._named(some, name)]
+        if not found and not listed.is_all:
+            raise Unsupported(
+                f"{self._connection} has {listed.total} applications and I looked in {len(listed.applications)} of them;"
+                f" write the application too: /start {self._connection}:<application>/<name>"
+            )
+        return found
+
+    async def _by_key(self, kind: str, application: str, entity: str) -> list[StartTarget]:
+        reply = await self._api.ask(BY_KEY[kind], {"entity": entity, "application": application})
+        home, data = reply.data.get("application"), reply.data.get("found")
+        if home is None or data is None:
+            return []
+        found = self._api.read(PipelineBody if kind == "PIPELINE" else WorkflowBody, data)
+        return [await self._target(self._api.read(Entity, home), kind, found, found.variables)]
+
+    async def _named(self, applications: Sequence[Entity], name: str) -> list[StartTarget]:
         if not applications:
             return []
         query, variables = _lookup(applications, name)
@@ -69,7 +102,7 @@ class Starts:
             "applicationId": application,
             "entityId": entity,
             "executionType": kind,
-            "variableInputs": _variables(inputs),
+            "variableInputs": _variables(target, inputs),
             "serviceInputs": _services(inputs),
             "notes": notes_of(inputs.get(NOTES, ""), key),
         }
@@ -93,21 +126,11 @@ class Starts:
         ref = ExecutionRef(self._connection, ours.id)
         return Evidence(Finding.HAPPENED, f"Execution {ours.id} carries this request in its notes.", ref)
 
-    async def _applications(self, wanted: str | None) -> list[Entity]:
-        if wanted is None:
-            reply = await self._api.ask(APPLICATIONS, {"limit": MOST_APPLICATIONS})
-            return self._api.read(EntitiesBody, reply.data.get("applications") or {}).nodes
-        reply = await self._api.ask(APPLICATION, {"name": wanted})
-        found, complaint = reply.data.get("applicationByName"), reply.complaint("applicationByName")
-        if found is None and complaint is not None and isinstance(error := self._api.refused(complaint), Forbidden):
-            raise error
-        return [] if found is None else [self._api.read(Entity, found)]
-
     async def _target(self, application: Entity, kind: str, entity: Entity, variables: Sequence[VariableBody]) -> StartTarget:
         services = await self._service_inputs(application, kind, entity)
-        asked = [*(_asked(one) for one in variables if not one.fixed), *services]
+        asked = [*(_asked(one) for one in variables if one.name and not one.fixed), *services]
         inputs = (*asked, StartInput(NOTES, "Notes"))
-        refusal = too_many(inputs)
+        refusal = too_many(asked)  # the notes are no input of the pipeline's
         return StartTarget(
             connection=self._connection,
             key=f"{kind} {application.id} {entity.id}",
@@ -115,6 +138,7 @@ class Starts:
             inputs=() if refusal else inputs,
             link=self._links.to("#", "account", self._account, "app", application.id),
             refusal=refusal,
+            place=f"{kind.lower()} in {application.name}" if application.name else kind.lower(),
         )
 
     async def _service_inputs(self, application: Entity, kind: str, entity: Entity) -> list[StartInput]:
@@ -128,6 +152,12 @@ class Starts:
             *(one for service in artifacts for one in _pair("artifact", service, "artifact source", "build number")),
             *(one for service in manifests for one in _pair("manifest", service, "app manifest", "version")),
         ]
+
+
+def batched(applications: Sequence[Entity], size: int) -> Iterator[Sequence[Entity]]:
+    """So many at once."""
+    for first in range(0, len(applications), size):
+        yield applications[first : first + size]
 
 
 def _lookup(applications: Sequence[Entity], name: str) -> tuple[str, dict[str, object]]:
@@ -144,9 +174,10 @@ def _lookup(applications: Sequence[Entity], name: str) -> tuple[str, dict[str, o
 
 
 def _asked(variable: VariableBody) -> StartInput:
-    is_choice = bool(variable.allowed) and not variable.multiple
+    is_list = bool(variable.allowed) and bool(variable.multiple)
+    is_choice = bool(variable.allowed) and not is_list
     kind = InputKind.CHOICE if is_choice else InputKind.NUMBER if variable.type == "Number" else InputKind.TEXT
-    hint = f"Several of {', '.join(variable.allowed)}, separated by commas." if variable.allowed and not is_choice else ""
+    hint = f"Several of {', '.join(variable.allowed)}, separated by commas." if is_list else ""
     if variable.type and variable.type.isupper():
         hint = hint or f"The name of a Harness {variable.type.lower().replace('_', ' ')}."
     return StartInput(
@@ -155,7 +186,8 @@ def _asked(variable: VariableBody) -> StartInput:
         kind=kind,
         is_required=bool(variable.required) and not variable.default,
         default=variable.default or "",
-        choices=tuple(variable.allowed) if is_choice else (),
+        choices=tuple(variable.allowed),
+        is_list=is_list,
         hint=hint,
         # an environment is typed by its name, and only ids are mapped: where a start will run stays unknown
     )
@@ -184,10 +216,15 @@ def _name(key: str) -> str:
     return key.partition(" ")[2]
 
 
-def _variables(inputs: Mapping[str, str]) -> list[dict[str, object]]:
+def _variables(target: StartTarget, inputs: Mapping[str, str]) -> list[dict[str, object]]:
+    lists = {one.key for one in target.inputs if one.is_list}
     # Each variable is an object of its own: in one object only the last would survive.
     return [
-        {"name": _name(key), "variableValue": {"type": "NAME", "value": value.strip()}}
+        {
+            "name": _name(key),
+            # the server splits at commas and compares what stands between them as it is
+            "variableValue": {"type": "NAME", "value": ",".join(listed_in(value)) if key in lists else value.strip()},
+        }
         for key, value in inputs.items()
         if key.startswith("variable ") and value.strip()
     ]

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from bot.domain.execution import ExecutionStatus, StageStatus
-from bot.engines._harness_bodies import Body, Shown, or_empty
+from bot.engines._harness_bodies import Body, Shown, or_empty, or_nothing
 
 STATUSES: Mapping[str, ExecutionStatus] = MappingProxyType(
     {
@@ -69,8 +69,9 @@ CANDIDATES = f"""query Candidates($filters: [ExecutionFilter], $limit: Int!) {{
 EXECUTIONS = f"""query Executions($filters: [ExecutionFilter], $limit: Int!) {{
   executions(filters: $filters, limit: $limit) {{ {LISTED} }} }}"""
 
-MOST_APPLICATIONS = 40  # asked in one query
-APPLICATIONS = """query Applications($limit: Int!) { applications(limit: $limit) { pageInfo { total } nodes { id name } } }"""
+AT_ONCE = 40  # applications asked in one query
+APPLICATIONS = """query Applications($limit: Int!, $offset: Int) {
+  applications(limit: $limit, offset: $offset) { pageInfo { hasMore total } nodes { id name } } }"""
 
 
 class Entity(Body):
@@ -185,9 +186,17 @@ class ExecutionsBody(Body):
     nodes: Annotated[list[ExecutionBody], BeforeValidator(or_empty)] = Field(default_factory=list)
 
 
+class PageBody(Body):
+    """What a page tells of the rest."""
+
+    has_more: bool | None = Field(None, alias="hasMore")
+    total: int | None = None
+
+
 class EntitiesBody(Body):
     """A page of anything."""
 
+    info: Annotated[PageBody, BeforeValidator(or_nothing)] = Field(default_factory=PageBody, alias="pageInfo")
     nodes: Annotated[list[Entity], BeforeValidator(or_empty)] = Field(default_factory=list)
 
 

@@ -566,6 +566,18 @@ async def test_an_account_that_demands_an_application_filter_gets_one(stand: Fir
     assert [notice.ref.id for notice in found] == [run.identifier]
 
 
+async def test_failures_are_found_in_every_one_of_many_applications(stand: FirstGenStand) -> None:
+    for index in range(120):
+        stand.simulator.application(f"app{index:04d}", f"App {index}")
+    pipeline = stand.world.add(Pipeline("late", "Late one", [[Member("e", "E")]], "app0119"))
+    stand.simulator.estate.must_filter_by_application = True
+    run = await stand.failed(("e", Progress.FAILED), pipeline=pipeline)
+
+    found = await stand.engine.find_failures(datetime.now(UTC) - timedelta(minutes=1))
+
+    assert [one.ref.id for one in found] == [run.identifier]
+
+
 async def test_a_newer_run_of_the_pipeline_is_told_and_moves_the_baseline(stand: FirstGenStand) -> None:
     run = await stand.failed(FAILED_US)
     before = await stand.describe(run)

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from bot.config_tables import Connection
-from bot.domain.errors import Forbidden, NotResumable, NotSent, OutcomeUnknown
-from bot.domain.execution import ExecutionStatus, Finding, InputKind, Receipt, StartTarget
+from bot.domain.errors import Forbidden, NotResumable, NotSent, OutcomeUnknown, Unsupported
+from bot.domain.execution import ExecutionStatus, Finding, InputKind, Receipt, StartInput, StartTarget
 from bot.domain.ports import StartsExecutions
 from bot.engines._http import boot_time
 from bot.engines.harness_nextgen_inputs import fill, read_template
@@ -167,6 +167,72 @@ async def test_too_many_inputs_are_left_to_harness(firstgen: FirstGenStand) -> N
 
     assert (target.inputs, target.link.startswith("http")) == ((), True)
     assert "more than a dialog here holds" in target.refusal
+
+
+async def test_fifteen_inputs_beside_the_notes_are_asked_for(firstgen: FirstGenStand) -> None:
+    variables = tuple(Variable(f"v{number}") for number in range(15))
+    firstgen.world.add(Pipeline("many", "Many", [[Member("e", "E")]], APPLICATION, variables))
+
+    target = await one_target(firstgen.engine, "Many")
+
+    assert (target.refusal, len(target.inputs)) == ("", 16)
+
+
+@pytest.mark.parametrize(("given", "sent"), [("eu,us", "eu,us"), (" eu , us,", "eu,us"), ("us", "us")])
+async def test_several_values_are_sent_as_the_server_splits_them(firstgen: FirstGenStand, given: str, sent: str) -> None:
+    regions = (Variable("regions", allowed=("eu", "us"), multiple=True, required=True),)
+    firstgen.world.add(Pipeline("many", "Many", [[Member("e", "E")]], APPLICATION, regions))
+    target = await one_target(firstgen.engine, "Many")
+
+    receipt = await start(firstgen.engine, target, {"regions": given})
+
+    assert firstgen.world.runs[receipt.ref.id].variables == {"regions": sent}
+
+
+async def test_each_of_several_values_is_checked_before_the_call(firstgen: FirstGenStand) -> None:
+    regions = (Variable("regions", allowed=("eu", "us"), multiple=True, required=True),)
+    firstgen.world.add(Pipeline("many", "Many", [[Member("e", "E")]], APPLICATION, regions))
+    target = await one_target(firstgen.engine, "Many")
+
+    with pytest.raises(NotResumable, match="takes some of: eu, us"):
+        await start(firstgen.engine, target, {"regions": "eu,xx"})
+
+    assert firstgen.simulator.faults.count("startExecution") == 0
+
+
+def many_applications(stand: FirstGenStand, number: int) -> Pipeline:
+    """So many applications, with a pipeline in the last of them."""
+    for index in range(number):
+        stand.simulator.application(f"app{index:04d}", f"App {index}")
+    return stand.world.add(Pipeline("late", "Late one", [[Member("e", "E")]], f"app{number - 1:04d}"))
+
+
+async def test_a_name_is_found_in_every_one_of_many_applications(firstgen: FirstGenStand) -> None:
+    many_applications(firstgen, 150)
+
+    target = await one_target(firstgen.engine, "Late one")
+
+    assert target.key == "PIPELINE app0149 late"
+    assert target.place == "pipeline in App 149"
+
+
+async def test_a_search_that_was_cut_short_says_so(firstgen: FirstGenStand) -> None:
+    many_applications(firstgen, 250)
+
+    with pytest.raises(Unsupported, match="251 applications and I looked in 200 of them"):
+        await firstgen.engine.find_targets(None, "Late one")
+
+    assert "looks in 200 of them" in await firstgen.engine.check()
+    assert (await one_target(firstgen.engine, "Late one", "App 249")).name == "Late one"
+
+
+async def test_a_target_is_found_again_by_its_key_in_any_application(firstgen: FirstGenStand) -> None:
+    many_applications(firstgen, 250)
+    firstgen_cleanup(firstgen.simulator)
+
+    for key in ("PIPELINE app0249 late", f"WORKFLOW {APPLICATION} workflow-cleanup"):
+        assert (await one_target(firstgen.engine, key)).key == key
+    assert list(await firstgen.engine.find_targets(None, f"PIPELINE {APPLICATION} nowhere")) == []
 
 
 async def test_manifests_are_asked_for_and_sent(firstgen: FirstGenStand) -> None:
@@ -334,6 +400,120 @@ def test_a_template_is_read_line_by_line() -> None:
     assert template.refusal == ""
 
 
+OBJECTS = ["environmentInputs", "infrastructureDefinitions", "serviceInputs", "valuesPaths", "stages", "manifests"]
+
+
+@pytest.mark.parametrize("key", OBJECTS)
+def test_an_input_that_is_an_object_is_left_to_harness(key: str) -> None:
+    assert "cannot be given here" in read_template(f"pipeline:\n  spec:\n    {key}: <+input>\n").refusal
+
+
+def test_the_codebase_of_a_build_is_an_object_and_the_build_of_an_artifact_is_none() -> None:
+    assert read_template("pipeline:\n  properties:\n    ci:\n      codebase:\n        build: <+input>\n").refusal
+    assert not read_template("pipeline:\n  artifact:\n    build: <+input>\n").refusal
+
+
+def asked_of(value: str, further: str = "") -> StartInput:
+    (asked,) = read_template(f"pipeline:\n  variables:\n    - name: x\n{further}      value: {value}\n").inputs
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("value", "default", "choices"),
+    [
+        ("<+input>.default(eu (west))", "eu (west)", ()),
+        ("<+input>.default('a) b')", "a) b", ()),
+        ("<+input>.default(eu, west)", "eu, west", ()),
+        ("<+input>.default(don't)", "don't", ()),
+        ("<+input>.allowedValues('a,b',c)", "", ("a,b", "c")),
+        ('<+input>.allowedValues("a, b", c d ).default(c d)', "c d", ("a, b", "c d")),
+        ('"<+input>.allowedValues(\\"a,b\\", c)"', "", ("a,b", "c")),
+        ("'<+input>.allowedValues(''a,b'', c)'", "", ("a,b", "c")),
+        ("<+input>.default(x).regex(^(x|\\)y)$)", "x", ()),
+        ("<+input>.selectOneFrom(a, b)", "", ("a", "b")),
+    ],
+)
+def test_defaults_and_allowed_values_are_read_as_harness_writes_them(
+    value: str, default: str, choices: tuple[str, ...]
+) -> None:
+    asked = asked_of(value)
+
+    assert (asked.default, asked.choices) == (default, choices)
+
+
+@pytest.mark.parametrize("value", ["<+input>.default(a", "<+input> and more", "<+input>.new", "<+input>.default(a)b"])
+def test_what_is_not_understood_is_left_to_harness(value: str) -> None:
+    assert "cannot be given here" in read_template(f"pipeline:\n  x: {value}\n").refusal
+
+
+@pytest.mark.parametrize(("given", "written"), [("2", "2"), ("1", "1")])
+def test_a_number_to_choose_is_sent_as_a_number(given: str, written: str) -> None:
+    template = read_template("pipeline:\n  v:\n    type: Number\n    value: <+input>.allowedValues(1,2)\n")
+
+    filled = fill(template, {template.inputs[0].key: given})
+
+    assert yaml.safe_load(filled)["pipeline"]["v"]["value"] == int(written)
+
+
+def test_a_number_that_is_none_is_refused() -> None:
+    template = read_template("pipeline:\n  v:\n    type: Number\n    value: <+input>\n")
+
+    with pytest.raises(NotResumable, match="takes a number"):
+        fill(template, {template.inputs[0].key: "two"})
+
+
+def test_a_value_stays_with_its_input_wherever_that_moves() -> None:
+    moved = TEMPLATE.replace("  stages:\n", "  tags: {}\n  properties:\n    x: y\n  stages:\n")
+    moved = moved.replace("    - name: token\n", "    - name: another\n      value: fixed\n    - name: token\n")
+
+    assert {one.label: one.key for one in read_template(moved).inputs} == {
+        one.label: one.key for one in read_template(TEMPLATE).inputs
+    }
+
+
+def test_keys_are_places_each_of_its_own_and_short_enough_for_slack() -> None:
+    deep = "".join(f"{'  ' * depth}part{depth}:\n" for depth in range(60)) + f"{'  ' * 60}x: <+input>\n"
+    twice = "pipeline:\n  - name: a\n    value: <+input>\n  - name: a\n    value: <+input>\n"
+
+    keys = [one.key for text in (TEMPLATE, deep, twice) for one in read_template(text).inputs]
+
+    assert "/pipeline/(shop)/variables/(count)/value" in keys
+    assert len(set(keys)) == len(keys) == 8
+    assert max(map(len, keys)) <= 200
+
+
+def test_a_value_without_a_place_in_the_template_is_refused() -> None:
+    with pytest.raises(NotResumable, match="its inputs have changed"):
+        fill(read_template(TEMPLATE), {"/pipeline/(shop)/variables/(gone)/value": "x"})
+
+
+def test_a_template_of_thousands_of_inputs_is_counted_and_not_read() -> None:
+    template = read_template("pipeline:\n" + "  x: <+input>\n" * 5_000)
+
+    assert (template.inputs, "5000 inputs" in template.refusal) == ((), True)
+
+
+async def test_a_template_that_changed_between_question_and_call_is_not_filled(nextgen: NextGenStand) -> None:
+    target = await one_target(nextgen.engine, "shop")
+    await start(nextgen.engine, target, {"version": "1"})
+    nextgen.shop.template = (nextgen.shop.template or "").replace("default: staging", "default: production")
+
+    with pytest.raises(NotResumable, match="have changed since"):
+        await start(nextgen.engine, target, {"version": "1"})
+
+    assert nextgen.simulator.faults.count(START) == 1
+    assert (await one_target(nextgen.engine, "shop")).version != target.version
+
+
+async def test_nothing_is_read_between_the_intent_of_a_start_and_its_call(nextgen: NextGenStand) -> None:
+    target = await one_target(nextgen.engine, "shop")
+    before = len(nextgen.simulator.faults.calls)
+
+    await start(nextgen.engine, target, {"version": "1"})
+
+    assert len(nextgen.simulator.faults.calls) == before + 1
+
+
 NASTY = ['"', "\\", "a\nb", "{{", "é\u2028\u0085x", "'", "- a", "#", "null", "&a *a"]
 
 
@@ -365,6 +545,7 @@ def test_all_but_the_values_stays_as_it_was() -> None:
         ("  path: a/<+input>/b", "cannot be given here"),
         ("  x: <+input>.executionInput()", "cannot be given here"),
         ("  - name: key\n    type: Secret\n    value: <+input>", "asks for a secret"),
+        ("  - name: key\n    type: Secret\n    value: <+input>.allowedValues(a, b)", "asks for a secret"),
     ],
 )
 def test_inputs_that_chat_cannot_give_are_refused(line: str, words: str) -> None:
