@@ -192,7 +192,10 @@ class StartInput:
 
 @dataclass(frozen=True)
 class StartTarget:
-    """Something that can be started, with what it wants to know; `refusal` says why it cannot from chat."""
+    """Something that can be started, with what it wants to know; `refusal` says why it cannot from chat.
+
+    `version`: changes whenever what a start would send for the same inputs may; compared, never read.
+    """
 
     connection: str
     key: str
@@ -201,6 +204,7 @@ class StartTarget:
     link: str = ""
     refusal: str = ""
     environment: str | None = None
+    version: str = ""
     place: str = ""  # what kind of thing it is, and where: tells it from others of its name
 
 

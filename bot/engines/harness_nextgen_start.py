@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from bot.domain.errors import ContractViolation, Forbidden, NotFound
+from bot.domain.errors import ContractViolation, Forbidden, NotFound, NotResumable
 from bot.domain.execution import Evidence, ExecutionRef, Finding, Receipt, StartInput, StartTarget
 from bot.engines._harness_inputs import NOTES, notes_of, too_many
 from bot.engines._harness_links import Links
@@ -11,6 +11,8 @@ from bot.engines._http import path_segment
 from bot.engines.harness_nextgen_api import PipelineApi
 from bot.engines.harness_nextgen_inputs import Template, fill, read_template
 from bot.engines.harness_nextgen_wire import ExecutionsBody, PipelineBody, PipelinesBody, TemplateBody
+
+MOST_KEPT = 64
 
 
 class Starts:
@@ -21,6 +23,7 @@ class Starts:
         self._api = api
         self._links = links
         self._page = page
+        self._read: dict[str, Template] = {}  # by pipeline: a start reads nothing between its intent and its call
 
     async def find(self, name: str) -> list[StartTarget]:
         """Pipelines of this name or identifier."""
@@ -30,9 +33,11 @@ class Starts:
         return [await self._target(one) for one in listed.content if wanted in {one.name.casefold(), one.identifier.casefold()}]
 
     async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
-        """Fill the template as it is now, and start."""
-        template = await self._template(target.key)
-        body = fill(template, inputs) if template.text else ""
+        """Fill the template that the target was read with, and start."""
+        template = self._read.pop(target.key, None) or await self._template(target.key)
+        if target.version and template.fingerprint != target.version:
+            raise NotResumable("The pipeline's inputs have changed since they were shown.")
+        body = fill(template, inputs)
         path = f"/pipeline/execute/{path_segment(target.key)}"
         new = await self._api.send(
             path, [("notesForPipelineExecution", notes_of(inputs.get(NOTES, ""), key))], body, send_before
@@ -53,6 +58,7 @@ class Starts:
 
     async def _target(self, pipeline: PipelineBody) -> StartTarget:
         template = await self._template(pipeline.identifier)
+        self._keep(pipeline.identifier, template)
         inputs = (*template.inputs, StartInput(NOTES, "Notes"))
         refusal = template.refusal or too_many(inputs)
         return StartTarget(
@@ -62,7 +68,14 @@ class Starts:
             inputs=() if refusal else inputs,
             link=self._links.to(*self._page, "pipelines", pipeline.identifier, "pipeline-studio"),
             refusal=refusal,
+            version=template.fingerprint,
         )
+
+    def _keep(self, identifier: str, template: Template) -> None:
+        self._read.pop(identifier, None)
+        self._read[identifier] = template
+        if len(self._read) > MOST_KEPT:
+            del self._read[next(iter(self._read))]
 
     async def _template(self, identifier: str) -> Template:
         found = await self._api.post(TemplateBody, "/inputSets/template", {}, {"pipelineIdentifier": identifier})

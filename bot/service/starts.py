@@ -6,7 +6,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 from bot.domain import lifecycle
 from bot.domain.errors import EngineError, NotFound, Refusal
@@ -66,7 +66,8 @@ async def find(core: Core, lookup: Lookup) -> StartForm | Answer:
         raise Refusal("ambiguous", f"Several go by that name: {listed(names)}. Write the connection and application before it.")
     target = targets[0]
     if target.refusal:
-        return Answer(f"{literal(target.name, 100)}: {literal(target.refusal)}", Tone.REFUSED)
+        link = f" <{target.link}|Open it there.>" if target.link else ""
+        return Answer(f"{literal(target.name, 100)}: {literal(target.refusal)}{link}", Tone.REFUSED)
     wants_reason = any(policy.wants_reason for policy in core.setup.policies)
     return StartForm(target, lookup.place.channel or "", wants_reason)
 
@@ -186,8 +187,10 @@ def point_of(target: StartTarget) -> ResumePoint:
 
 
 def digest(request: Request, target: StartTarget, rules: Rules) -> str:
-    """The digest over what is started, its inputs and the rules."""
-    inputs = json.dumps(dict(request.inputs), sort_keys=True, ensure_ascii=False)
+    """The digest over what is started, all that its form asks for, the values that are sent, and the rules."""
+    asked = [astuple(replace(each, default="", hint="")) for each in target.inputs]
+    sent = {each.key: each.default for each in target.inputs} | {key: value for key, value in request.inputs.items() if value}
+    inputs = json.dumps([asked, sent, target.version, target.environment], sort_keys=True, ensure_ascii=False)
     ref = ExecutionRef(target.connection, "")
     return digest_of(ref, point_of(target), rules, baseline="", inputs=inputs, warning="")
 
@@ -220,6 +223,9 @@ async def find_again(core: Core, connection: str, name: str, key: str) -> StartT
 
 
 def _check_inputs(target: StartTarget, inputs: Mapping[str, str]) -> None:
+    if set(inputs) - {each.key for each in target.inputs}:
+        said = "asks for other inputs than when the form was opened. Please open it again."
+        raise Refusal("form_outdated", f"Nothing was done: “{literal(target.name, 100)}” {said}")
     missing = [
         f"“{literal(each.label, 80)}”" for each in target.inputs if each.is_required and not inputs.get(each.key, "").strip()
     ]

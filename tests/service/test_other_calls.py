@@ -1,6 +1,7 @@
 """Starting, ending and beginning anew: requests like any other, with calls of their own."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -129,6 +130,64 @@ async def test_a_target_that_changed_its_name_since_is_not_started(starting: Wor
 
     assert (await starting.again(request)).state in {S.SUPERSEDED, S.REFUSED}
     assert starter(starting).started == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        replace(TARGET, inputs=(TAG, replace(REGION, key="zone"))),
+        replace(TARGET, inputs=(TAG, replace(REGION, choices=("eu", "us", "mars")))),
+        replace(TARGET, inputs=(TAG, replace(REGION, is_environment=True))),
+        replace(TARGET, inputs=(TAG, REGION, StartInput("more", "More", default="x"))),
+        replace(TARGET, inputs=(TAG,)),
+        replace(TARGET, version="another"),
+        replace(TARGET, environment="production"),
+    ],
+    ids=range(7),
+)
+async def test_what_asks_for_other_inputs_than_were_approved_is_not_started(starting: World, changed: StartTarget) -> None:
+    request = await start(starting)
+    starter(starting).targets = [changed]
+
+    await starting.press(ARNO, Verb.APPROVE, request)
+    await starting.wait(5)
+
+    assert (await starting.again(request)).state is S.SUPERSEDED
+    assert starter(starting).started == []
+
+
+async def test_a_default_that_was_approved_and_changed_since_is_not_sent(starting: World) -> None:
+    await submit(starting, inputs={"tag": "v1"})
+    (request,) = await starting.readings.requests_of(f"slack:T0HOME/{RITA}", 1)
+    starter(starting).targets = [replace(TARGET, inputs=(TAG, replace(REGION, default="us")))]
+
+    await starting.press(ARNO, Verb.APPROVE, request)
+    await starting.wait(5)
+
+    assert (await starting.again(request)).state is S.SUPERSEDED
+
+
+async def test_a_default_that_nobody_took_may_change(starting: World) -> None:
+    request = await start(starting)
+    starter(starting).targets = [replace(TARGET, inputs=(replace(TAG, default="latest"), REGION))]
+
+    await starting.press(ARNO, Verb.APPROVE, request)
+    await starting.wait(5)
+
+    assert (await starting.again(request)).state not in {S.SUPERSEDED, S.REFUSED}
+
+
+async def test_what_cannot_be_asked_for_here_is_refused_with_the_way_there(starting: World) -> None:
+    starter(starting).targets = [replace(TARGET, inputs=(), refusal="It takes 99 inputs.", link="https://engine.example/p/1")]
+
+    said = (await starting.command(RITA, "start", Wanted("Deploy Shop", "Deploy Shop").as_text())).text
+
+    assert said == "🚫 Deploy Shop: It takes 99 inputs. <https://engine.example/p/1|Open it there.>"
+
+
+async def test_a_form_that_was_open_while_the_inputs_changed_is_refused(starting: World) -> None:
+    assert "asks for other inputs" in await submit(starting, inputs=GIVEN | {"gone": "x"})
+    assert starting.chat.posts == []
 
 
 async def test_a_start_that_the_engine_refuses_is_final(starting: World) -> None:
