@@ -1,7 +1,6 @@
 """Every promise of an engine, for every row of `cases.py`."""
 
 import asyncio
-import tomllib
 import traceback
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from bot.domain.errors import (
-    ConfigError,
     ContractViolation,
     EngineError,
     Forbidden,
@@ -23,9 +21,10 @@ from bot.domain.errors import (
 )
 from bot.domain.execution import Execution, ExecutionRef, ExecutionStatus, Finding, Receipt, ResumePoint
 from bot.domain.ports import FindsFailures, PreparesResume
-from bot.engines import engine_class, engine_kinds
+from bot.domain.request import RequestState
 from bot.engines._http import boot_time
 from tests.engines.cases import SECRET, CallKind, Case, Opener, Stand, Trouble, all_cases
+from tests.engines.two_workers import two_workers
 
 pytestmark = pytest.mark.anyio
 
@@ -251,6 +250,19 @@ async def test_a_resume_after_its_time_is_not_sent(stand: Stand) -> None:
     assert stand.resumes() == 0
 
 
+async def test_two_workers_that_carry_out_one_approved_request_at_once_make_one_call(stand: Stand, database: str) -> None:
+    ref = await stand.fail_one()
+    await stand.repair(ref)
+
+    async with two_workers(database, stand.engine, ref.connection) as workers:
+        request = await workers.approved(ref)
+        after = await workers.carry_out(request)
+
+    assert (request.state, after.state, after.calls) == (RequestState.APPROVED, RequestState.RUNNING, 1)
+    assert stand.resumes() == 1
+    assert (await ended(stand, after.watched)).status is ExecutionStatus.SUCCEEDED
+
+
 @pytest.mark.parametrize("trouble", [Trouble.CUT, Trouble.LOST])
 async def test_a_resume_without_an_answer_has_an_unknown_outcome(stand: Stand, trouble: Trouble) -> None:
     before = await failed(stand)
@@ -381,29 +393,3 @@ async def test_check_says_in_a_sentence_who_we_are(stand: Stand) -> None:
     stand.trouble(CallKind.READ, Trouble.UNAUTHORISED)
     with pytest.raises(Forbidden):
         await stand.engine.check()
-
-
-def test_each_feature_says_yes_or_why_not(case: Case) -> None:
-    features = engine_class(case.kind).features
-
-    assert features
-    assert all(text.startswith(("yes", "no")) for text in features.values()), features
-
-
-def test_an_unknown_kind_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="restate"):
-        engine_class("no such engine")
-
-
-def test_files_entry_points_and_rows_name_the_same_engines() -> None:
-    folder = ROOT / "bot" / "engines"
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    written: dict[str, str] = project["entry-points"]["bot.engines"]
-    files = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
-
-    assert set(engine_kinds()) == set(written), "install the project again: its metadata does not know a new entry point"
-    assert {case.kind for case in CASES} == set(written)
-    for kind, target in written.items():
-        assert target.startswith(f"bot.engines.{kind}:")
-        assert engine_class(kind).kind == kind
-    assert {name for name in files if not any(name == kind or name.startswith(f"{kind}_") for kind in written)} == set()
