@@ -99,10 +99,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several executions a person may have meant, offered as a button."""
+    """One of several things a person may have meant, offered as a button."""
 
     label: str
-    argument: str  # connection:id
+    argument: str  # connection:id [stage]; of what can be started START_CHOICE and what was wanted
+
+
+START_CHOICE = "start "
 
 
 @dataclass(frozen=True)
@@ -197,6 +200,7 @@ class Word:
     text: str
     tone: Tone = Tone.INFO
     foreign: str = ""
+    choices: tuple[Choice, ...] = ()
 
 
 Modal = PickFailure | PickPoint | RejectReason | StartForm | Word

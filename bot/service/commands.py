@@ -285,5 +285,5 @@ def _no_stage(execution: Execution, stage: str) -> str:
 def _for_view(answer: Private) -> Private:
     """What a form shows instead of a private message."""
     if isinstance(answer, Answer):
-        return Word(answer.text, answer.tone, answer.foreign)
+        return Word(answer.text, answer.tone, answer.foreign, answer.choices)
     return answer

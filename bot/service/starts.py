@@ -5,13 +5,13 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
 
 from bot.domain import lifecycle
-from bot.domain.errors import EngineError, NotFound, Refusal
-from bot.domain.execution import Action, ExecutionRef, ResumePoint, StartTarget
-from bot.domain.messages import Answer, StartForm, Tone
+from bot.domain.errors import EngineError, NotFound, Refusal, Unsupported
+from bot.domain.execution import Action, ExecutionRef, ResumePoint, StartTarget, is_allowed
+from bot.domain.messages import START_CHOICE, Answer, Choice, StartForm, Tone
 from bot.domain.policy import Person, Rules, Subject, applicable, may_request, unread
 from bot.domain.ports import StartsExecutions
 from bot.domain.request import Request, RequestState, digest_of
@@ -26,16 +26,26 @@ PREVIEW = 10
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was typed: all of it, and its parts when what stands before the colon is a connection."""
+    """What was typed: all of it, and its parts when what stands before the colon is a connection.
+
+    `key`: the target that was chosen of several that go by the name; `channel`: where they were asked for.
+    """
 
     typed: str
     name: str
     connection: str | None = None
     application: str | None = None
+    key: str = ""
+    channel: str = ""
 
     def as_text(self) -> str:
-        """For the row of the command."""
-        return json.dumps([self.typed, self.name, self.connection, self.application])
+        """For the row of the command, and for the button of a choice."""
+        return json.dumps([self.typed, self.name, self.connection, self.application, self.key, self.channel])
+
+    @property
+    def whole(self) -> str:
+        """All that was typed behind the connection: a name may hold a slash."""
+        return self.typed.partition(":")[2].strip() if self.connection else self.typed
 
 
 @dataclass(frozen=True)
@@ -56,23 +66,42 @@ class Filled:
 async def find(core: Core, lookup: Lookup) -> StartForm | Answer:
     """The form of what goes by the name. Raises Refusal when nothing does, or several things do."""
     wanted = Wanted(*json.loads(lookup.argument))
-    targets, troubles = await _find_everywhere(core, wanted)
-    if not targets:
-        raise Refusal("not_found", _nothing(core, wanted, troubles))
-    if len(targets) > 1:
-        names = [
-            f"`{target.connection}:{literal(target.name, 100)}` ({literal(target.key, 80)})" for target in targets[:PREVIEW]
-        ]
-        raise Refusal("ambiguous", f"Several go by that name: {listed(names)}. Write the connection and application before it.")
-    target = targets[0]
+    if wanted.key:
+        target = await find_again(core, wanted.connection or "", wanted.name, wanted.key)
+    else:
+        found = await _find_everywhere(core, wanted)
+        if not found.targets:
+            raise Refusal("not_found", _nothing(core, wanted, found))
+        if len(found.targets) > 1:
+            return _which_one(found.targets, lookup.place.channel or "")
+        target = found.targets[0]
     if target.refusal:
         link = f" <{target.link}|Open it there.>" if target.link else ""
         return Answer(f"{literal(target.name, 100)}: {literal(target.refusal)}{link}", Tone.REFUSED)
     wants_reason = any(policy.wants_reason for policy in core.setup.policies)
-    return StartForm(target, lookup.place.channel or "", wants_reason)
+    return StartForm(target, lookup.place.channel or wanted.channel, wants_reason)
 
 
-async def _find_everywhere(core: Core, wanted: Wanted) -> tuple[list[StartTarget], list[str]]:
+@dataclass(frozen=True)
+class Found:
+    """What goes by a name, which engines could not be asked, and which have not looked everywhere."""
+
+    targets: list[StartTarget]
+    troubles: list[str]
+    limits: list[str]
+
+
+def _which_one(targets: list[StartTarget], channel: str) -> Answer:
+    choices = []
+    for target in targets[:PREVIEW]:
+        where = f" ({target.place})" if target.place else f" ({target.key})"
+        argument = Wanted(target.name, target.name, target.connection, key=target.key, channel=channel).as_text()
+        choices.append(Choice(f"{target.connection}: {target.name}{where}", f"{START_CHOICE}{argument}"))
+    more = f" Only the first {PREVIEW} are shown: write connection and application too." if len(targets) > PREVIEW else ""
+    return Answer(f"Several go by that name. Which one do you mean?{more}", choices=tuple(choices))
+
+
+async def _find_everywhere(core: Core, wanted: Wanted) -> Found:
     engines = {name: engine for name, engine in core.engines.items() if isinstance(engine, StartsExecutions)}
     if wanted.connection in core.engines and wanted.connection not in engines:
         raise Refusal("cannot_start", f"Connection {wanted.connection} cannot start anything: its engine has no call for it.")
@@ -83,17 +112,27 @@ async def _find_everywhere(core: Core, wanted: Wanted) -> tuple[list[StartTarget
         name, application = wanted.typed, None
     if not engines:
         raise Refusal("cannot_start", "No connection can start anything.")
-    answers = await asyncio.gather(*[_find(core, each, name, application) for each in engines], return_exceptions=True)
-    targets: list[StartTarget] = []
-    troubles: list[str] = []
-    for connection, answer in zip(engines, answers, strict=True):
-        if isinstance(answer, EngineError):
-            troubles.append(f"{connection} could not be asked: {literal(str(answer)).rstrip('.')}")
+    found = await _ask_all(core, engines, name, application)
+    if application is not None and not found.targets:  # the slash may belong to the name
+        whole = await _ask_all(core, engines, wanted.whole, None)
+        return replace(whole, troubles=[*found.troubles, *whole.troubles])
+    return found
+
+
+async def _ask_all(core: Core, connections: Iterable[str], name: str, application: str | None) -> Found:
+    asked = list(connections)
+    answers = await asyncio.gather(*[_find(core, each, name, application) for each in asked], return_exceptions=True)
+    found = Found([], [], [])
+    for connection, answer in zip(asked, answers, strict=True):
+        if isinstance(answer, Unsupported):
+            found.limits.append(literal(str(answer)).rstrip("."))
+        elif isinstance(answer, EngineError):
+            found.troubles.append(f"{connection} could not be asked: {literal(str(answer)).rstrip('.')}")
         elif isinstance(answer, BaseException):
             raise answer
         else:
-            targets += answer
-    return targets, troubles
+            found.targets.extend(answer)
+    return found
 
 
 async def _find(core: Core, connection: str, name: str, application: str | None) -> list[StartTarget]:
@@ -103,22 +142,25 @@ async def _find(core: Core, connection: str, name: str, application: str | None)
         found = await engine.find_targets(application, name)
     except NotFound:
         return []
+    except Unsupported:
+        raise
     except EngineError as error:
         await health.failed(core, connection, error)
         raise
     return [cleaned(target) for target in found]
 
 
-def _nothing(core: Core, wanted: Wanted, troubles: list[str]) -> str:
-    if troubles:
-        return f"Nothing was started: {listed(troubles)}. Please try again shortly."
+def _nothing(core: Core, wanted: Wanted, found: Found) -> str:
+    if found.troubles:
+        return f"Nothing was started: {listed(list(dict.fromkeys(found.troubles)))}. Please try again shortly."
     if wanted.connection and wanted.connection not in core.engines:
         said = f"There is no connection “{literal(wanted.connection, 60)}”{nearest(wanted.connection, core.engines)}"
         return f"{said} I have {listed(sorted(core.engines))}."
     where = f" in {literal(wanted.application, 80)}" if wanted.application else ""
-    return (
-        f"Nothing called “{literal(wanted.name, 100)}”{where} can be started. Names count exactly, as the engine writes them."
-    )
+    said = f"Nothing called “{literal(wanted.name, 100)}”{where} can be started."
+    if found.limits:
+        return f"{said} I have not looked everywhere: {listed(found.limits)}."
+    return f"{said} Names count exactly, as the engine writes them."
 
 
 async def ask(core: Core, lookup: Lookup, person: Person) -> Answer:
@@ -210,11 +252,17 @@ def environment_of(core: Core, target: StartTarget, inputs: Mapping[str, str]) -
 
 async def find_again(core: Core, connection: str, name: str, key: str) -> StartTarget:
     """The target as it is now. Raises Refusal when it is not there any more, or the engine cannot say."""
-    try:
-        found = await _find(core, connection, name, None)
-    except EngineError as error:
-        raise Refusal("engine_down", f"Nothing was done: {literal(str(error))}. Please try again.") from None
-    target = next((one for one in found if one.key == key), None)
+    target = None
+    for called in (key, name):  # a name may be found in so many places that not all of them are searched
+        try:
+            found = await _find(core, connection, called, None)
+        except Unsupported:
+            continue
+        except EngineError as error:
+            raise Refusal("engine_down", f"Nothing was done: {literal(str(error))}. Please try again.") from None
+        target = target or next((one for one in found if one.key == key), None)
+        if target is not None:
+            break
     if target is None:
         raise Refusal("gone", f"“{literal(name, 100)}” cannot be found any more.")
     if target.refusal:
@@ -233,6 +281,6 @@ def _check_inputs(target: StartTarget, inputs: Mapping[str, str]) -> None:
         raise Refusal("missing_input", f"Nothing was done: {listed(missing)} has to be given.")
     for each in target.inputs:
         given = inputs.get(each.key)
-        if given and each.choices and given not in each.choices:
+        if given and not is_allowed(each, given):
             offered = listed([literal(choice, 60) for choice in each.choices[:PREVIEW]], "or")
             raise Refusal("bad_input", f"Nothing was done: “{literal(each.label, 80)}” takes {offered}.")

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from bot.domain.errors import Refusal
-from bot.domain.messages import Answer, Modal, PickFailure, PickPoint, Tone, Word
+from bot.domain.messages import START_CHOICE, Answer, Modal, PickFailure, PickPoint, Tone, Word
 from bot.domain.policy import Person
 from bot.service.commands import Order, take_order
 from bot.service.core import Core
@@ -131,14 +131,19 @@ class Listeners:
         )
 
     async def _chosen(self, pressed: payloads.Press) -> Reply:
-        execution, _, stage = pressed.argument.partition(" ")
         place = Place(
             pressed.caller.team or "unknown",
             pressed.caller.id,
             pressed.place.channel if pressed.place else None,
             response_url=pressed.response_url or None,
+            view_id=pressed.view.external_id if pressed.view else None,
         )
-        order = Order(f"choose {pressed.caller.id} {pressed.at}", place, pressed.caller.team, "resume", execution, stage)
+        key, team = f"choose {pressed.caller.id} {pressed.at}", pressed.caller.team
+        if pressed.argument.startswith(START_CHOICE):
+            order = Order(key, place, team, "start", pressed.argument.removeprefix(START_CHOICE))
+        else:
+            execution, _, stage = pressed.argument.partition(" ")
+            order = Order(key, place, team, "resume", execution, stage)
         await take_order(self._core, order)
         return Reply()
 
@@ -263,4 +268,4 @@ def _form_reply(outcome: Outcome, sent: payloads.Submission) -> Reply:
 
 
 def _word(answer: Answer) -> Word:
-    return Word(answer.text, answer.tone, answer.foreign)
+    return Word(answer.text, answer.tone, answer.foreign, answer.choices)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from bot.domain.choices import choice_value
-from bot.domain.errors import NotResumable, NotSent, OutcomeUnknown
+from bot.domain.errors import NotResumable, NotSent, OutcomeUnknown, Unsupported
 from bot.domain.execution import Action, Evidence, ExecutionStatus, Finding, InputKind, StartInput, StartTarget
 from bot.domain.incident import IncidentState
-from bot.domain.messages import Answer, PickPoint, StartForm
+from bot.domain.messages import START_CHOICE, Answer, PickPoint, StartForm, Word
 from bot.domain.policy import Policy
 from bot.domain.request import Request, RequestState
 from bot.service.presses import Outcome, Verb
@@ -70,13 +70,68 @@ async def test_a_name_leads_to_the_form_of_its_inputs(starting: World) -> None:
     [
         (Wanted("Depoy", "Depoy"), "Nothing called “Depoy” can be started"),
         (Wanted("order:Deploy Shop", "Deploy Shop", "order"), "did you mean “orders”"),
-        (Wanted("Deploy Shop", "Deploy Shop"), "Several go by that name"),
     ],
 )
-async def test_a_name_that_leads_nowhere_or_to_several_is_said_so(starting: World, wanted: Wanted, said: str) -> None:
-    starter(starting).targets.append(StartTarget("orders", "other", "Deploy Shop"))
-
+async def test_a_name_that_leads_nowhere_is_said_so(starting: World, wanted: Wanted, said: str) -> None:
     assert said in (await starting.command(RITA, "start", wanted.as_text())).text
+
+
+async def test_of_several_things_of_one_name_a_person_chooses(starting: World) -> None:
+    other = StartTarget("orders", "other", "Deploy Shop", place="workflow in Shop")
+    starter(starting).targets.append(other)
+    starting.chat.views["v"] = []
+    await starting.command(RITA, "find", "x")  # an answer to look back on
+    wanted = Wanted("orders:Deploy Shop", "Deploy Shop", "orders")
+
+    await starting.command(RITA, "start", wanted.as_text(), view_id="v", response_url=None)
+    (word,) = starting.chat.views["v"]
+    assert isinstance(word, Word)
+    assert [choice.label for choice in word.choices] == [
+        "orders: Deploy Shop (deploy-shop)",
+        "orders: Deploy Shop (workflow in Shop)",
+    ]
+    chosen = word.choices[1].argument.removeprefix(START_CHOICE)
+    await starting.command(RITA, "start", chosen, view_id="v", response_url=None)
+
+    assert starting.chat.views["v"][-1] == StartForm(other, DEPLOYS)
+
+
+async def test_a_slash_may_belong_to_the_name(starting: World) -> None:
+    slashed = StartTarget("orders", "eu", "EU/Deploy shop")
+    starter(starting).targets.append(slashed)
+    starting.chat.views["v"] = []
+    await starting.command(RITA, "find", "x")  # an answer to look back on
+    wanted = Wanted("orders:EU/Deploy shop", "Deploy shop", "orders", "EU")
+
+    await starting.command(RITA, "start", wanted.as_text(), view_id="v", response_url=None)
+
+    assert starting.chat.views["v"] == [StartForm(slashed, DEPLOYS)]
+
+
+async def test_a_search_that_was_cut_short_is_said_to_be(starting: World) -> None:
+    starting.engine.faults.add("find_targets", Unsupported("orders has 300 applications and I looked in 200 of them"))
+
+    told = await starting.command(RITA, "start", Wanted("Late", "Late").as_text())
+
+    assert "I have not looked everywhere: orders has 300 applications" in told.text
+
+
+async def test_a_submitted_form_finds_what_its_name_would_not(starting: World) -> None:
+    filled = Filled("orders", "deploy-shop", "What no search finds", GIVEN)
+
+    await starting.command(RITA, "start_now", filled.as_text())
+
+    assert len(await starting.readings.requests_of(f"slack:T0HOME/{RITA}", 1)) == 1
+
+
+@pytest.mark.parametrize(("given", "fits"), [("eu, us", True), ("eu,mars", False)])
+async def test_each_of_several_values_of_an_input_has_to_be_a_choice(starting: World, given: str, fits: bool) -> None:
+    several = replace(REGION, kind=InputKind.TEXT, is_list=True)
+    starter(starting).targets = [replace(TARGET, inputs=(several,))]
+
+    told = await submit(starting, inputs={"region": given})
+
+    assert ("Asked" in told) is fits
 
 
 async def test_a_start_is_asked_for_approved_sent_and_watched_without_a_card(starting: World) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from bot.domain.execution import ExecutionStatus, InputKind, StartInput, StartTarget
 from bot.domain.incident import IncidentState
 from bot.domain.messages import (
+    START_CHOICE,
     Answer,
     Approval,
     Card,
@@ -205,6 +206,7 @@ INPUTS = (
 MODALS: dict[str, Modal] = {
     "modal-loading": Word("One moment…"),
     "modal-refused": Word("Nothing was done.", Tone.REFUSED, HOSTILE),
+    "modal-several": Word("Which one?", choices=(Choice(f"prod: {HOSTILE}", f"{START_CHOICE}[]"),)),
     "modal-failures": PickFailure((incident(), incident(id=43, name=HOSTILE, execution_id="x" * 90)), "C0DEPLOYS"),
     "modal-no-failures": PickFailure((), "C0DEPLOYS", "I know no execution of this name."),
     "modal-150-failures": PickFailure(tuple(replace(MANY[0], id=number) for number in range(150)), "C0DEPLOYS"),

@@ -1,7 +1,7 @@
 """Private answers: a sentence with what can be chosen next, a list, an audit trail."""
 
 from bot.domain.incident import Incident
-from bot.domain.messages import Answer, Line, Listing, Tone, Trail, TrailEntry
+from bot.domain.messages import Answer, Choice, Line, Listing, Tone, Trail, TrailEntry
 from bot.domain.request import Request
 from bot.domain.text import shorten
 from bot.slack.blocks import (
@@ -41,13 +41,15 @@ def answer(shown: Answer) -> Rendered:
     blocks = said(MARKS[shown.tone] + shown.text, shown.foreign)
     if shown.incident and shown.points:
         blocks += _stages(shown.incident, shown)
-    if shown.choices:
-        buttons = [
-            button(choice.label, f"{Control.CHOOSE}:{number}", choice.argument) for number, choice in enumerate(shown.choices)
-        ]
-        blocks.append(actions(buttons, "choices"))
+    blocks += choices_of(shown.choices)
     foreign = escape(shorten(shown.foreign, 1000))
     return Rendered(fallback(MARKS[shown.tone] + shown.text[:2500], foreign), blocks)
+
+
+def choices_of(choices: tuple[Choice, ...]) -> list[Block]:
+    """A button for each of several things a person may have meant."""
+    made = [button(choice.label, f"{Control.CHOOSE}:{number}", choice.argument) for number, choice in enumerate(choices)]
+    return [actions(made, "choices")] if made else []
 
 
 def said(text: str, foreign: str) -> list[Block]:

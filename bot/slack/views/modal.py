@@ -21,12 +21,12 @@ from bot.slack.blocks import (
     words,
     written,
 )
-from bot.slack.views.answers import MARKS, said
+from bot.slack.views.answers import MARKS, choices_of, said
 from bot.slack.views.controls import EXECUTION_BLOCK, Control, Form, handle_of, memo, points_mark
 from bot.slack.views.incident import stage_options
 from bot.slack.views.phrases import VERBS, execution, name_of, subject_of
 
-INPUTS = 15
+INPUTS = 16  # fifteen of a pipeline, and its notes
 FAILURES = 500
 EXPLAINED = 10  # up to so many points the form says of each what it does
 TITLES = {Tone.INFO: "Resume", Tone.REFUSED: "Not done", Tone.TROUBLE: "Trouble", Tone.DONE: "Done"}
@@ -44,7 +44,8 @@ def modal(shown: Modal, external_id: str) -> Block:
         case StartForm():
             view = _start(shown)
         case Word():
-            view = _view(Form.WORD, TITLES[shown.tone], said(MARKS[shown.tone] + shown.text, shown.foreign))
+            blocks = [*said(MARKS[shown.tone] + shown.text, shown.foreign), *choices_of(shown.choices)]
+            view = _view(Form.WORD, TITLES[shown.tone], blocks)
     return view | {"external_id": external_id}
 
 
@@ -142,7 +143,8 @@ def _reason(label: str, hint: str) -> Block:
 
 def _start(shown: StartForm) -> Block:
     target = shown.target
-    blocks = [rich([lines([words(target.name, bold=True), words(f" on {target.connection}")])], "target")]
+    where = f" ({target.place}) on {target.connection}" if target.place else f" on {target.connection}"
+    blocks = [rich([lines([words(target.name, bold=True), words(where, limit=300)])], "target")]
     if target.refusal:
         return _view(Form.WORD, "Not done", [*blocks, section(plain(f"🚫 {target.refusal}"), "refusal")])
     asked = sorted(
