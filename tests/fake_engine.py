@@ -310,6 +310,8 @@ class RestartingEngine(FakeEngine):
     def __init__(self, connection: str, clock: Clock) -> None:
         super().__init__(connection, clock, starts_new=True)
         self.prepared: list[str] = []
+        self.holds = asyncio.Event()  # an end has come as far as `held`
+        self.end_lost: EngineError | None = None  # the next end takes effect and this is raised
 
     def _points(self, run: Run) -> tuple[ResumePoint, ...]:
         is_over = run.status in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
@@ -320,12 +322,28 @@ class RestartingEngine(FakeEngine):
         """All of them."""
         return True
 
-    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> None:
+    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> bool:
         """End the run; already ended is done."""
+        if self.held is not None:
+            self.holds.set()
+            await self.held.wait()
+        if self.clock.boot() >= send_before:
+            raise NotSent("too late to send")
         await self._admit("prepare")
         self.prepared.append(ref.id)
-        if self.runs[ref.id].status is not ExecutionStatus.CANCELLED:
-            self.runs[ref.id].move(ExecutionStatus.CANCELLED)
+        if self.runs[ref.id].status is ExecutionStatus.CANCELLED:
+            return False
+        self.runs[ref.id].move(ExecutionStatus.CANCELLED)
+        if self.end_lost is not None:
+            lost, self.end_lost = self.end_lost, None
+            raise lost
+        return True
+
+    def go_on(self) -> None:
+        """What is held goes on, and nothing is held any more."""
+        if self.held is not None:
+            self.held.set()
+        self.held = None
 
     def is_own_doing(self, before: str, now: str) -> bool:
         """One move, from a failure to its end."""

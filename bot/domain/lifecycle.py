@@ -6,9 +6,18 @@ from datetime import datetime, timedelta
 
 from bot.domain.audit import REQUESTED, AuditAction, AuditEntry
 from bot.domain.errors import EngineError, RateLimited, Refusal
-from bot.domain.execution import Evidence, ExecutionRef, Finding, Receipt
+from bot.domain.execution import Action, Evidence, ExecutionRef, Finding, Receipt
 from bot.domain.policy import BOT_ACTOR, Person, approvals_missing, may_decide
-from bot.domain.request import Command, Decision, Request, RequestState, describe_state, mention, moved
+from bot.domain.request import (
+    CLOSED_AS_NOT_RUN,
+    Command,
+    Decision,
+    Request,
+    RequestState,
+    describe_state,
+    mention,
+    moved,
+)
 from bot.domain.text import clean
 
 Step = tuple[Request, tuple[AuditEntry, ...]]
@@ -78,7 +87,7 @@ def reject(request: Request, person: Person, reason: str, now: datetime) -> Step
         RequestState.REJECTED,
         decisions=(*request.decisions, decision),
         ended_at=now,
-        outcome=decision.reason,
+        outcome=_and_what_was_done(request, decision.reason),
     )
     return after, (entry(after, AuditAction.REJECTED, person.actor, now, digest=request.digest, reason=decision.reason),)
 
@@ -86,6 +95,8 @@ def reject(request: Request, person: Person, reason: str, now: datetime) -> Step
 def may_still_reject(request: Request, person: Person, now: datetime) -> None:
     """Raises Refusal when it is too late to reject (it is being sent), or the person made their decision already."""
     may_still_decide(request, person, now, (RequestState.PENDING, RequestState.APPROVED))
+    if request.is_being_ended:
+        raise Refusal("too_late", f"Nothing was done: {describe_state(request)}")
 
 
 def may_still_decide(request: Request, person: Person, now: datetime, states: Sequence[RequestState]) -> None:
@@ -102,27 +113,42 @@ def withdraw(request: Request, person: Person, now: datetime) -> Step:
     """The end of the request by who asked for it. Raises Refusal for anybody else, or once it is being sent."""
     if person.actor != request.requester:
         raise Refusal("not_the_requester", f"Only {mention(request.requester)}, who asked, can withdraw {request.label}.")
-    after = moved(request, Command.WITHDRAW, RequestState.CANCELLED, ended_at=now, outcome="withdrawn by the requester")
+    outcome = _and_what_was_done(request, "withdrawn by the requester")
+    after = moved(request, Command.WITHDRAW, RequestState.CANCELLED, ended_at=now, outcome=outcome)
     return after, (entry(after, AuditAction.CANCELLED, person.actor, now),)
 
 
 def expire(request: Request, now: datetime) -> Step:
     """The end of a request that nobody decided in time, or that could not be sent in time."""
     outcome = "nobody decided in time" if request.state is RequestState.PENDING else "it could not be sent in time"
+    outcome = _and_what_was_done(request, outcome)
     after = moved(request, Command.EXPIRE, RequestState.EXPIRED, ended_at=now, outcome=outcome)
     return after, (entry(after, AuditAction.EXPIRED, BOT_ACTOR, now, reason=outcome),)
 
 
 def supersede(request: Request, reason: str, now: datetime) -> Step:
     """The end of a request whose facts have changed since people saw them."""
+    reason = _and_what_was_done(request, reason)
     after = moved(request, Command.SUPERSEDE, RequestState.SUPERSEDED, ended_at=now, outcome=reason)
     return after, (entry(after, AuditAction.SUPERSEDED, BOT_ACTOR, now, reason=reason),)
 
 
 def refuse(request: Request, reason: str, now: datetime) -> Step:
     """The end of an approved request that must not be sent any more (policy, or the execution's state)."""
+    reason = _and_what_was_done(request, reason)
     after = moved(request, Command.REFUSE, RequestState.REFUSED, ended_at=now, outcome=reason)
     return after, (entry(after, AuditAction.RECEIPT_REFUSED, BOT_ACTOR, now, reason=reason, before_the_call=True),)
+
+
+def _and_what_was_done(request: Request, said: str) -> str:
+    """What an end has to say where the execution was ended before the request was."""
+    if request.has_ended_it:
+        done = f"{request.execution_id} has been ended already"
+    elif request.is_being_ended:
+        done = f"{request.execution_id} may have been ended already: the engine was asked to"
+    else:
+        return said
+    return f"{said.rstrip('.')}; {done}" if said else done
 
 
 def put_off(request: Request, reason: str, now: datetime, wait: float | None = None) -> Step:
@@ -149,14 +175,31 @@ def send(request: Request, now: datetime) -> Step:
 
 def preparing(request: Request, now: datetime) -> Step:
     """The intent of the first of two calls; that one may be repeated."""
-    after = replace(request, version=request.version + 1, preparing_at=now)
+    after = replace(request, version=request.version + 1, preparing_at=now, not_before=None)
     data = {"point": request.point.label, "digest": request.digest, "approvers": list(request.approvers)}
     return after, (entry(after, AuditAction.PREPARING, BOT_ACTOR, now, **data),)
 
 
-def prepared(request: Request, now: datetime) -> Step:
-    """The first of two calls has had its effect."""
-    after = replace(request, version=request.version + 1, prepared_at=now, tries=0, not_before=None, outcome="")
+def not_prepared(
+    request: Request, reason: str, now: datetime, wait: float | None = None, *, since: datetime | None = None
+) -> Step:
+    """The first of two calls has had no effect that is known; `since` is when one left that may still have it."""
+    later = _later(request, now, wait)
+    after = replace(request, version=request.version + 1, preparing_at=since, outcome=reason, **later)  # type: ignore[arg-type]
+    return after, (entry(after, AuditAction.HELD_BACK, BOT_ACTOR, now, reason=reason),)
+
+
+def prepared(request: Request, now: datetime, *, had_to_end: bool = True) -> Step:
+    """The first of two calls has had its effect, or there was nothing to end."""
+    after = replace(
+        request,
+        version=request.version + 1,
+        preparing_at=request.preparing_at if had_to_end else None,
+        prepared_at=now,
+        tries=0,
+        not_before=None,
+        outcome="",
+    )
     return after, (entry(after, AuditAction.PREPARED, BOT_ACTOR, now),)
 
 
@@ -169,7 +212,8 @@ def accepted(request: Request, receipt: Receipt, now: datetime) -> Step:
 
 def declined(request: Request, error: EngineError, now: datetime) -> Step:
     """The engine's refusal is final."""
-    after = moved(request, Command.RECEIVE_REFUSED, RequestState.REFUSED, ended_at=now, outcome=clean(str(error), 1000))
+    outcome = _and_what_was_done(request, clean(str(error), 1000))
+    after = moved(request, Command.RECEIVE_REFUSED, RequestState.REFUSED, ended_at=now, outcome=outcome)
     return after, (entry(after, AuditAction.RECEIPT_REFUSED, f"engine:{request.connection}", now, reason=after.outcome),)
 
 
@@ -192,8 +236,9 @@ def lost(request: Request, reason: str, now: datetime, look_at: datetime) -> Ste
 
 
 def vanished(request: Request, reason: str, now: datetime, look_at: datetime) -> Step:
-    """An execution that was accepted and is not there any more."""
-    after = moved(request, Command.LOSE, RequestState.UNKNOWN, outcome=clean(reason, 1000), not_before=look_at, tries=0)
+    """An execution that was accepted and is not there any more: no call is on its way, and one has been answered."""
+    outcome = clean(reason, 1000)
+    after = moved(request, Command.LOSE, RequestState.UNKNOWN, outcome=outcome, sent_at=None, not_before=look_at, tries=0)
     return after, (entry(after, AuditAction.RECEIPT_UNKNOWN, BOT_ACTOR, now, reason=after.outcome, call=request.call_key),)
 
 
@@ -206,7 +251,10 @@ def weighed(request: Request, evidence: Evidence, now: datetime, look_at: dateti
         after = moved(request, Command.FIND_HAPPENED, RequestState.RUNNING, **running)
         data = {"seen": said, "new_execution": after.new_execution, "probable": evidence.is_probable or None}
         return after, (entry(after, AuditAction.EVIDENCE_HAPPENED, actor, now, **data),)
-    if evidence.finding is Finding.HARMLESS:
+    if request.is_gone:
+        said = f"The engine accepted the call, so it may have run. {said}"
+    # to ask once more for an end does no harm, whatever became of the call before
+    if evidence.finding is Finding.HARMLESS and (not request.is_gone or request.action is Action.KILL):
         after = moved(
             request, Command.FIND_HARMLESS, RequestState.APPROVED, outcome=said, sent_at=None, not_before=None, tries=0
         )
@@ -242,7 +290,8 @@ def pressed_again(request: Request, person: Person, new_label: str, now: datetim
 
 def closed_as_not_run(request: Request, person: Person, now: datetime) -> Step:
     """The end of an unknown request by a person who says that it did not run."""
-    after = moved(request, Command.CLOSE, RequestState.CANCELLED, ended_at=now, outcome="closed as not run")
+    outcome = _and_what_was_done(request, CLOSED_AS_NOT_RUN)
+    after = moved(request, Command.CLOSE, RequestState.CANCELLED, ended_at=now, outcome=outcome)
     return after, (entry(after, AuditAction.CLOSED_AS_NOT_RUN, person.actor, now),)
 
 
@@ -252,6 +301,9 @@ def _running(request: Request, ref: ExecutionRef, note: str) -> dict[str, object
 
 
 def _later(request: Request, now: datetime, wait: float | None) -> dict[str, object]:
+    return {"not_before": now + _pause(request, wait), "tries": request.tries + 1}
+
+
+def _pause(request: Request, wait: float | None) -> timedelta:
     growing = min(FIRST_WAIT * 2 ** min(request.tries, 6), LONGEST_WAIT)
-    pause = growing if wait is None else max(timedelta(seconds=wait), timedelta(seconds=1))
-    return {"not_before": now + pause, "tries": request.tries + 1}
+    return growing if wait is None else max(timedelta(seconds=wait), timedelta(seconds=1))

@@ -51,6 +51,23 @@ class Throttle(Protocol):
         ...
 
 
+@runtime_checkable
+class TakesTogether(Protocol):
+    """A budget of which several calls can be taken at once, so that nothing is begun that cannot be finished."""
+
+    async def take_together(self, calls: int) -> Sequence[float]:
+        """Take so many or none: after how many seconds each may be made, at most LONGEST_PACE. Raises as `admit` does."""
+        ...
+
+    async def give_back(self, calls: int) -> None:
+        """Return what was taken and not used."""
+        ...
+
+
+LONGEST_PACE = 15.0
+"""Seconds within which all calls that were taken together may be made."""
+
+
 class Engine(Protocol):
     """A connected system that runs executions. All methods raise errors of the tree below EngineError, nothing else."""
 
@@ -122,8 +139,10 @@ class PreparesResume(Protocol):
         """Whether `prepare` must have succeeded before `resume` is called for this point."""
         ...
 
-    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> None:
-        """Make the first call, and return once its effect is seen; already done is done. Raises as `resume` does.
+    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> bool:
+        """Make the first call if it is still wanted, and return whether it was, once its effect is seen.
+
+        Raises as `resume` does: NotSent and RateLimited say that nothing happened, OutcomeUnknown that it may have.
 
         Afterwards `describe` still offers the point under the same key.
         """

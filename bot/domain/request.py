@@ -98,6 +98,10 @@ TRANSITIONS: Mapping[tuple[RequestState, Command], frozenset[RequestState]] = Ma
 )
 
 
+CLOSED_AS_NOT_RUN = "closed as not run"
+TAKING_BACK = frozenset({C.REJECT, C.WITHDRAW, C.EXPIRE})  # not while the execution is being ended
+
+
 @dataclass(frozen=True)
 class Decision:
     """One approver's approve or reject."""
@@ -140,9 +144,9 @@ class Request:
     version: int = 1
     decisions: tuple[Decision, ...] = ()
     calls: int = 0
-    sent_at: datetime | None = None
-    preparing_at: datetime | None = None  # the first of two calls, which may be repeated, was begun
-    prepared_at: datetime | None = None
+    sent_at: datetime | None = None  # when the newest call left; None again once it is on its way no more
+    preparing_at: datetime | None = None  # when the first of two calls, which may be repeated, was about to leave
+    prepared_at: datetime | None = None  # when its effect was seen
     new_execution: str | None = None
     outcome: str = ""  # a sentence on how it ended, or what is known so far
     doubt: str = ""  # why the watched execution is only probably this request's; empty = it surely is
@@ -176,14 +180,30 @@ class Request:
         return ExecutionRef(self.connection, self.new_execution or self.execution_id)
 
     @property
+    def is_being_ended(self) -> bool:
+        """Whether the first of two calls may be on its way: until that is known, nobody can take the request back."""
+        return self.state is S.APPROVED and self.preparing_at is not None and self.prepared_at is None
+
+    @property
+    def has_ended_it(self) -> bool:
+        """Whether the execution was ended for this request."""
+        return self.preparing_at is not None and self.prepared_at is not None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether a call was answered and what it brought is not there any more: then nothing proves that it did nothing."""
+        return self.state is S.UNKNOWN and self.sent_at is None
+
+    @property
     def approvers(self) -> tuple[str, ...]:
         """Who approved, in order."""
         return tuple(decision.actor for decision in self.decisions if decision.is_approval)
 
 
 def moved(request: Request, command: Command, to: RequestState, **changes: object) -> Request:
-    """The request in its next state; raises Refusal when the table does not allow it."""
-    if to not in TRANSITIONS.get((request.state, command), frozenset()):
+    """The request in its next state; raises Refusal when the table does not allow it, or its execution is just being ended."""
+    is_in_the_way = request.is_being_ended and command in TAKING_BACK
+    if is_in_the_way or to not in TRANSITIONS.get((request.state, command), frozenset()):
         raise Refusal("too_late", f"Nothing was done: {describe_state(request)}")
     return replace(request, state=to, version=request.version + 1, **changes)  # type: ignore[arg-type]  # replace checks names only
 
@@ -212,7 +232,15 @@ def describe_state(request: Request) -> str:
     if request.decisions and request.state is not S.PENDING:
         last = request.decisions[-1]
         by = f" ({'approved' if last.is_approval else 'rejected'} by {mention(last.actor)})"
-    return f"{request.label} has moved on: {STATE_WORDS[request.state]}{by}."
+    return f"{request.label} has moved on: {_state_words(request)}{by}."
+
+
+def _state_words(request: Request) -> str:
+    if request.is_being_ended:
+        return "its execution is being ended right now"
+    if request.state is S.APPROVED and request.has_ended_it:
+        return "its execution has been ended, and it is about to be begun anew"
+    return STATE_WORDS[request.state]
 
 
 def mention(actor: str) -> str:

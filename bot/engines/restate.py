@@ -168,9 +168,9 @@ class Restate:
         """Whether it has to have ended before: only what has ended can be begun anew."""
         return point.action is Action.RESTART
 
-    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> None:
-        """End it, unless it has ended, and return when its end is seen."""
-        await self._restarts.prepare(ref, point, send_before)
+    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> bool:
+        """End it, unless it has ended, and return whether it had not, when its end is seen."""
+        return await self._restarts.prepare(ref, point, send_before)
 
     def is_own_doing(self, before: str, now: str) -> bool:
         """Whether it was killed since, and nothing else: not resumed, not paused anew, not begun anew."""

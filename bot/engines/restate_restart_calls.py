@@ -71,14 +71,14 @@ class RestateRestarts:
             found |= born
         return tuple(sorted(found.values(), key=lambda one: one.created_at))
 
-    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> None:
-        """End it, unless it has ended; return when its end is seen. Raises as `resume` does."""
+    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> bool:
+        """End it, unless it has ended; return whether it had not, when its end is seen. Raises as `resume` does."""
         last_kept(point)
         picture = await self._look_before(ref)
         if reason := why_not(picture, point):
             raise NotResumable(reason)
         if picture.row.status == "completed":
-            return
+            return False
         try:
             answer = await self._client.send_once("PATCH", f"/invocations/{checked(ref.id)}/kill", send_before=send_before)
         except OutcomeUnknown as error:
@@ -89,6 +89,7 @@ class RestateRestarts:
             if answer.status != 409 and not (answer.status == 200 and is_acceptance(answer)):
                 raise self._refusal_to_end(ref, answer)
         await self._wait_for_end(ref)
+        return True
 
     async def send(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> Receipt:
         """Begin the ended one anew, once; the receipt names the new invocation. Raises as `resume` does."""

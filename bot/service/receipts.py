@@ -87,11 +87,7 @@ async def _save_not_sent(core: Core, request: Request, error: EngineError) -> No
     async with core.store.unit() as unit:
         current = await unchanged(unit, request)
         if current is not None:
-            after = await save_step(unit, current, lifecycle.not_sent(current, error, core.now()))
-            await send_later(unit, after)
-            if current.tries == 0:
-                want_in_thread(unit, after, "held_back", Rank.RESULT)
-            refresh_messages(unit, after)
+            await try_later(unit, current, await save_step(unit, current, lifecycle.not_sent(current, error, core.now())))
 
 
 async def _save_declined(core: Core, request: Request, error: EngineError) -> None:
@@ -130,11 +126,16 @@ async def put_off(core: Core, request: Request, reason: str, wait: float | None 
     async with core.store.unit() as unit:
         current = await unchanged(unit, request)
         if current is not None:
-            after = await save_step(unit, current, lifecycle.put_off(current, clean(reason, 1000), core.now(), wait))
-            await send_later(unit, after)
-            if current.tries == 0:
-                want_in_thread(unit, after, "held_back", Rank.RESULT)
-            refresh_messages(unit, after)
+            step = lifecycle.put_off(current, clean(reason, 1000), core.now(), wait)
+            await try_later(unit, current, await save_step(unit, current, step))
+
+
+async def try_later(unit: Unit, before: Request, after: Request) -> None:
+    """Enqueue the next try, and say the first time that it waits."""
+    await send_later(unit, after)
+    if before.tries == 0:
+        want_in_thread(unit, after, "held_back", Rank.RESULT)
+    refresh_messages(unit, after)
 
 
 async def send_later(unit: Unit, request: Request) -> None:

@@ -255,6 +255,7 @@ async def reject(core: Core, unit: Unit, request: Request, person: Person, reaso
     after = await save_step(unit, request, lifecycle.reject(request, person, reason, core.now()))
     want_in_thread(unit, after, "decided", Rank.DECISION)
     refresh_messages(unit, after)
+    await _look_at_what_was_ended(unit, after)
     return after
 
 
@@ -268,7 +269,14 @@ async def end_early(unit: Unit, request: Request, step: lifecycle.Step) -> Reque
     after = await save_step(unit, request, step)
     want_in_thread(unit, after, "ended", Rank.DECISION)
     refresh_messages(unit, after)
+    await _look_at_what_was_ended(unit, after)
     return after
+
+
+async def _look_at_what_was_ended(unit: Unit, request: Request) -> None:
+    """Once we asked an engine to end an execution, it stands otherwise than its card shows."""
+    if request.preparing_at is not None and request.incident_id is not None:
+        await unit.enqueue(Job("describe", engine_queue(request.connection), {"incident_id": request.incident_id}))
 
 
 async def expire(core: Core, request_id: int) -> None:
@@ -278,7 +286,8 @@ async def expire(core: Core, request_id: int) -> None:
         if found is None:
             return
         request, now = found[0], core.now()
-        if request.state in {RequestState.PENDING, RequestState.APPROVED} and now >= request.expires_at:
+        is_open = request.state in {RequestState.PENDING, RequestState.APPROVED} and not request.is_being_ended
+        if is_open and now >= request.expires_at:
             await end_early(unit, request, lifecycle.expire(request, now))
 
 

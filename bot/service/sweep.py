@@ -49,7 +49,8 @@ async def sweep(core: Core, readings: SweepReadings, outbox: Outbox) -> None:
 async def _sweep_request(core: Core, request: Request, now: datetime) -> None:
     is_due = request.not_before is None or request.not_before <= now
     job: Job | None = None
-    if now >= request.expires_at and request.state in {RequestState.PENDING, RequestState.APPROVED}:
+    is_open = request.state in {RequestState.PENDING, RequestState.APPROVED} and not request.is_being_ended
+    if is_open and now >= request.expires_at:
         job = Job("expire", TIMER_QUEUE, {"request_id": request.id})
     elif request.state is RequestState.APPROVED and is_due:
         job = carry_out_job(request)

@@ -86,7 +86,7 @@ async def _conclude(core: Core, unit: Unit, request: Request, incident: Incident
 
 def _was_told(incident: Incident, request: Request) -> bool:
     """Whether a notice of this failure came before the watch saw it."""
-    return incident.failed_at is not None and request.sent_at is not None and incident.failed_at > request.sent_at
+    return incident.failed_at is not None and incident.failed_at > (request.sent_at or request.requested_at)
 
 
 async def _missing(core: Core, request: Request, reason: str) -> None:
@@ -146,7 +146,7 @@ async def _look_for_evidence(core: Core, request: Request) -> None:
         return
     await health.answered(core, request.connection)
     now = core.now()
-    concludes_at = (request.sent_at or now) + core.setup.timings.conclude_after
+    concludes_at = now if request.is_gone else (request.sent_at or now) + core.setup.timings.conclude_after
     is_sure = evidence.finding is Finding.HAPPENED and not evidence.is_probable
     if not is_sure and now < concludes_at:
         await _look_again_by(core, request, concludes_at)

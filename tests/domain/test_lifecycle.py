@@ -10,7 +10,7 @@ from bot.domain import lifecycle
 from bot.domain.errors import NotResumable, NotSent, RateLimited, Refusal
 from bot.domain.execution import Action, Evidence, ExecutionRef, Finding, Receipt
 from bot.domain.policy import FRESH, Person, Policy
-from bot.domain.request import Request, RequestState
+from bot.domain.request import Request, RequestState, describe_state
 from tests.domain.things import ARNO, LEA, MINUTE, NOW, OTHER_POINT, RITA, approved_by, person, request, rules
 
 LATER = NOW + MINUTE
@@ -249,7 +249,24 @@ def test_a_lost_answer_is_unknown_and_looked_into() -> None:
 def test_an_execution_that_vanished_is_unknown() -> None:
     after, (entry,) = lifecycle.vanished(request(S.RUNNING, calls=1), "gone", NOW, look_at=LATER)
 
-    assert (after.state, entry.action.value) == (S.UNKNOWN, "request:receipt:unknown")
+    assert (after.state, after.is_gone, entry.action.value) == (S.UNKNOWN, True, "request:receipt:unknown")
+
+
+def test_nothing_proves_that_what_was_answered_and_vanished_did_nothing() -> None:
+    gone, _ = lifecycle.vanished(request(S.RUNNING, calls=1, sent_at=NOW), "gone", NOW, look_at=LATER)
+
+    after, (entry,) = lifecycle.weighed(gone, evidence(Finding.HARMLESS, "No such attempt."), NOW, LATER)
+    found, _ = lifecycle.weighed(after, evidence(Finding.HAPPENED, ref="run-2"), NOW, LATER)
+
+    assert (after.state, after.is_gone, entry.action.value) == (S.UNKNOWN, True, "request:evidence:unclear")
+    assert after.outcome == "The engine accepted the call, so it may have run. No such attempt."
+    assert found.state is S.RUNNING
+
+
+def test_an_end_that_was_answered_and_vanished_may_be_asked_for_again() -> None:
+    gone = request(S.UNKNOWN, calls=1, action=Action.KILL)
+
+    assert lifecycle.weighed(gone, evidence(Finding.HARMLESS), NOW, LATER)[0].state is S.APPROVED
 
 
 def evidence(finding: Finding, sentence: str = "seen", ref: str | None = None, *, probable: bool = False) -> Evidence:
@@ -282,7 +299,7 @@ def test_evidence_that_it_did_no_harm_sends_the_same_decision_again() -> None:
 
 
 def test_unclear_evidence_changes_nothing_and_is_recorded_when_it_says_something_new() -> None:
-    unknown = request(S.UNKNOWN, calls=1, outcome="no answer in 20 s", tries=3)
+    unknown = request(S.UNKNOWN, calls=1, sent_at=NOW, outcome="no answer in 20 s", tries=3)
 
     first, said = lifecycle.weighed(unknown, evidence(Finding.UNCLEAR, "nothing newer"), NOW, LATER)
     second, again = lifecycle.weighed(first, evidence(Finding.UNCLEAR, "nothing newer"), NOW, LATER)
@@ -332,6 +349,29 @@ def test_a_first_call_that_had_its_effect_is_recorded() -> None:
     assert (after.prepared_at, after.state, entry.action.value) == (LATER, S.APPROVED, "request:preparation:ended")
 
 
+def test_nobody_takes_back_a_request_whose_execution_is_being_ended() -> None:
+    begun, (entry,) = lifecycle.preparing(request(S.APPROVED, not_before=NOW), NOW)
+
+    withdrawn = refusal(lambda: lifecycle.withdraw(begun, RITA, NOW))
+    rejected = refusal(lambda: lifecycle.reject(begun, ARNO, "", NOW))
+    expired = refusal(lambda: lifecycle.expire(begun, NOW))
+
+    assert {withdrawn, rejected, expired} == {"too_late"}
+    assert "its execution is being ended right now" in describe_state(begun)
+    assert (begun.is_being_ended, begun.not_before, entry.action.value) == (True, None, "request:preparation:begun")
+    free, _ = lifecycle.not_prepared(begun, "connection refused", NOW)
+    assert lifecycle.withdraw(free, RITA, NOW)[0].state is S.CANCELLED
+
+
+def test_an_end_that_had_its_effect_is_said_with_the_end_of_the_request() -> None:
+    done, _ = lifecycle.prepared(lifecycle.preparing(request(S.APPROVED), NOW)[0], NOW)
+    nothing, _ = lifecycle.prepared(lifecycle.preparing(request(S.APPROVED), NOW)[0], NOW, had_to_end=False)
+
+    assert lifecycle.withdraw(done, RITA, NOW)[0].outcome == "withdrawn by the requester; run-1 has been ended already"
+    assert lifecycle.reject(done, ARNO, "", NOW)[0].outcome == "run-1 has been ended already"
+    assert lifecycle.withdraw(nothing, RITA, NOW)[0].outcome == "withdrawn by the requester"
+
+
 def test_every_change_of_state_has_an_entry() -> None:
     sent, unknown, running = request(S.RESUMING, calls=1), request(S.UNKNOWN, calls=1), request(S.RUNNING, calls=1)
     steps = [
@@ -348,7 +388,7 @@ def test_every_change_of_state_has_an_entry() -> None:
         lifecycle.not_sent(sent, NotSent("no"), NOW),
         lifecycle.lost(sent, "no", NOW, LATER),
         lifecycle.weighed(unknown, evidence(Finding.HAPPENED), NOW, LATER),
-        lifecycle.weighed(unknown, evidence(Finding.HARMLESS), NOW, LATER),
+        lifecycle.weighed(replace(unknown, sent_at=NOW), evidence(Finding.HARMLESS), NOW, LATER),
         lifecycle.pressed_again(unknown, RITA, "req-18", NOW),
         lifecycle.closed_as_not_run(unknown, RITA, NOW),
         lifecycle.succeeded(running, NOW),

@@ -45,6 +45,14 @@ async def proving(database: str) -> AsyncIterator[World]:
         yield world
 
 
+@pytest.fixture
+async def chained(database: str) -> AsyncIterator[World]:
+    """An engine that begins a new execution for each resume."""
+    clock = FakeClock()
+    async with open_world(database, engines=[FakeEngine("orders", clock, starts_new=True)], clock=clock) as world:
+        yield world
+
+
 # ---- not knowing -----------------------------------------------------------------------------
 
 
@@ -354,6 +362,22 @@ async def test_a_request_whose_timer_is_lost_expires_by_the_sweep(world: World) 
     await world.sweep()
 
     assert (await world.again(request)).state is S.EXPIRED
+
+
+async def test_a_call_that_was_answered_is_not_made_again_however_little_is_left_of_it(chained: World) -> None:
+    request = await approved(chained)
+    await chained.wait(5)
+    del chained.engine.runs["run-1-2"]
+    chained.engine.says = Evidence(Finding.HARMLESS, "There is no run of that name.")
+    await chained.wait(900)
+
+    after = await chained.again(request)
+    assert (after.state, len(chained.engine.calls)) == (S.UNKNOWN, 1)
+    assert after.outcome == "The engine accepted the call, so it may have run. There is no run of that name."
+    await chained.run_task("slack", "read_people")
+    again = await chained.press(RITA, Verb.PRESS_AGAIN, request)
+    assert not again.is_refusal
+    assert "may have run" in (await chained.newest(await chained.incident())).warning
 
 
 async def test_a_request_of_a_connection_that_is_gone_is_left_alone(world: World) -> None:

@@ -146,6 +146,12 @@ NOTES: dict[str, Shown] = {
     "note-expired": Note(NoteKind.ENDED_EARLY, request(S.EXPIRED, outcome="nobody decided in time")),
     "note-refused": Note(NoteKind.ENDED_EARLY, request(S.REFUSED, outcome="The engine says: it is completed.")),
     "note-withdrawn": Note(NoteKind.ENDED_EARLY, request(S.CANCELLED, outcome="withdrawn by the requester")),
+    "note-withdrawn-between-two-calls": Note(
+        NoteKind.ENDED_EARLY, request(S.CANCELLED, calls=1, outcome="withdrawn by the requester; run-1 has been ended already")
+    ),
+    "note-rejected-between-two-calls": Note(
+        NoteKind.DECIDED, request(S.REJECTED, decisions=(rejected(),), preparing_at=NOW, prepared_at=NOW)
+    ),
     "note-held-back": Note(NoteKind.HELD_BACK, request(S.APPROVED, outcome="orders cannot be reached.")),
     "note-unknown": Note(NoteKind.UNKNOWN, request(S.UNKNOWN, outcome=LOST)),
     "note-unknown-closed": Note(NoteKind.UNKNOWN, request(S.CANCELLED, calls=1, outcome="closed as not run")),

@@ -72,6 +72,8 @@ def _decided(request: Request) -> Rendered:
     said = f"{decided(last)} ({request.label})."
     if last.is_approval and request.state is S.PENDING:
         said += " More approvals are wanted."
+    if not last.is_approval and request.has_ended_it:
+        said += f" {escape(request.execution_id)} has been ended already."
     blocks = [section(mrkdwn(said), _at(request, "decided"))]
     if last.reason:
         blocks.append(rich([lines([words(last.reason, limit=1000)])], _at(request, "reason")))

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from bot.domain.execution import Action, ExecutionStatus
 from bot.domain.incident import Incident, IncidentState
 from bot.domain.policy import describe_principal
-from bot.domain.request import Request, RequestState, mention
+from bot.domain.request import CLOSED_AS_NOT_RUN, Request, RequestState, mention
 from bot.domain.text import listed, shorten
 from bot.slack.blocks import Element, escape, link, words
 
@@ -52,7 +52,7 @@ def title_of(request: Request) -> str:
     """Emoji and words for how the request stands."""
     if request.state is S.FAILED and request.action is Action.START:
         return _doubted(request, "🔴 Failed")
-    if request.state is S.CANCELLED and request.calls:
+    if request.state is S.CANCELLED and request.outcome.startswith(CLOSED_AS_NOT_RUN):
         return "⚪ Closed as not run"
     return _doubted(request, TITLES[request.state])
 
