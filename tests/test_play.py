@@ -21,8 +21,8 @@ from starlette.types import Receive, Scope, Send
 from bot import parts
 from bot.config import Settings
 from bot.domain.errors import ConfigError, OutcomeUnknown
-from bot.domain.execution import ExecutionRef
-from bot.domain.ports import Engine
+from bot.domain.execution import Action, ExecutionRef
+from bot.domain.ports import Engine, PreparesResume
 from bot.engines import engine_class, engine_kinds
 from bot.engines._http import boot_time
 from bot.play import play, stage
@@ -173,6 +173,21 @@ async def test_what_broke_is_resumed_once_it_is_repaired_even_if_the_answer_is_l
             await engine.resume(ref, seen.points[0], "req-1-1", boot_time() + 5)
 
         await until(lambda: playing.rows()[0].status == "succeeded", "success")
+        assert playing.resume_calls == 1
+
+
+async def test_the_answer_to_a_restart_is_lost_like_that_to_a_resume(ground: Ground) -> None:
+    playing = ground.of(RestatePlay)
+    ref = await broken(playing)
+    async with connected(playing) as engine:
+        assert isinstance(engine, PreparesResume)
+        point = next(point for point in (await engine.describe(ref)).points if point.action is Action.RESTART)
+        playing.lose_answer()
+
+        await engine.prepare(ref, point, boot_time() + 5)
+        with pytest.raises(OutcomeUnknown):
+            await engine.resume(ref, point, "req-1-1", boot_time() + 5)
+
         assert playing.resume_calls == 1
 
 

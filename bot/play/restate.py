@@ -30,7 +30,7 @@ NAMES = (
     "Tracking",
     "Pricing",
 )
-RESUME = "PATCH */resume"
+CALLS = "PATCH */res*"  # resume, and restart-as-new
 REASONS = {
     "build": 'Get "https://registry.example.com/v2/": dial tcp 10.0.3.17:443: i/o timeout',
     "deploy": 'Rollout of deployment "web" did not finish: 2 of 3 replicas are unavailable (CrashLoopBackOff, exit code 137)',
@@ -84,8 +84,8 @@ class RestatePlay(PlayEngine):
             self._simulator.plan(key)
 
     def lose_answer(self) -> None:
-        """Of the verb resume."""
-        self._simulator.fail(RESUME, "lost")
+        """Of either verb that lets it go on."""
+        self._simulator.fail(CALLS, "lost")
 
     def keep_answers(self) -> None:
         """Drop the fault."""
@@ -93,8 +93,8 @@ class RestatePlay(PlayEngine):
 
     @property
     def resume_calls(self) -> int:
-        """Calls of the verb resume."""
-        return self._simulator.count(RESUME)
+        """Calls of either verb that lets it go on."""
+        return self._simulator.count(CALLS)
 
     def rows(self) -> list[Row]:
         """Invocations with all steps of their service."""
