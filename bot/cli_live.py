@@ -43,7 +43,8 @@ async def live_checks(settings: Settings, *, has_database: bool) -> list[Finding
     if not has_database:
         return [*findings, *await _check_engines(settings, lambda _: _OwnThrottle())]
     async with open_readable(settings) as database:
-        return [*findings, *await _check_engines(settings, shared_throttles(database, SystemClock()))]
+        throttles = shared_throttles(database, SystemClock(), settings.connections)
+        return [*findings, *await _check_engines(settings, throttles)]
 
 
 async def _check_engines(settings: Settings, throttle_of: Callable[[Connection], Throttle]) -> list[Finding]:

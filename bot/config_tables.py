@@ -1,5 +1,6 @@
 """The tables of the configuration file: which keys each knows, and what may stand under them."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,13 +13,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from bot.domain.errors import ConfigError
 from bot.domain.execution import Action
 from bot.domain.policy import Policy
+from bot.domain.ports import LONGEST_PACE
 from bot.domain.setup import ConnectionInfo, Route
 from bot.domain.text import listed, nearest, shorten
-from bot.engines import engine_class
+from bot.engines import calls_of_a_resume, counted_as, engine_class
 
 Model = TypeVar("Model", bound=BaseModel)
 SPANS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 PERIODS = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "hour": 3600}
+ENOUGH = 0.8  # of a burst: at that a sequence of calls begins at the latest, before anything that matters less
 LONGEST_EXPIRY = timedelta(days=7)
 TAKEN_NAMES = frozenset({"attempt", "session", "http", "https"})  # they begin links and ids that people paste
 NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
@@ -72,6 +75,20 @@ class Rate:
     def a_second(self) -> float:
         """Calls that come back every second."""
         return (self.calls - self.burst or self.calls) / self.seconds
+
+    def bucket(self, sequence: int) -> tuple[float, float] | None:
+        """Burst and calls a second with which so many calls in a row get through; None where no division does that."""
+        if sequence == 1:
+            return self.burst, self.a_second
+        for burst in range(int(self.burst), max(self.calls, 2)):
+            a_second = (self.calls - burst or self.calls) / self.seconds
+            if sequence - LONGEST_PACE * a_second <= ENOUGH * burst:
+                return float(burst), a_second
+        return None
+
+    def least(self, sequence: int) -> int:
+        """The fewest calls in as many seconds that such a sequence gets through with."""
+        return next(calls for calls in itertools.count(1) if Rate(calls, self.seconds).bucket(sequence) is not None)
 
     def __str__(self) -> str:
         return f"{self.calls} calls in {self.seconds} s"
@@ -244,6 +261,11 @@ class Connection:
         )
 
     @property
+    def budget(self) -> str:
+        """Under which name its calls are counted: the same for all connections whose calls the engine counts together."""
+        return counted_as(self.engine, self.settings) or self.name
+
+    @property
     def token(self) -> SecretStr | None:
         """The engine's credential, where its model knows one."""
         token: SecretStr | None = getattr(self.settings, "token", None)
@@ -254,9 +276,13 @@ def read_connection(table: Mapping[str, Any], where: str, source: SecretSource) 
     """A connection, its engine's own keys held to the engine's own model; ConfigError in a sentence."""
     common = read(ConnectionTable, table, where, source)
     try:
-        model = engine_class(common.engine).Settings
+        made = engine_class(common.engine)
     except ConfigError as error:
         raise ConfigError(f"{where}, engine: {error}") from None
+    model, sequence = made.Settings, calls_of_a_resume(made)
+    if common.rate and common.rate.bucket(sequence) is None:
+        said = f"one resume takes {sequence} calls here, and {common.rate} never let them through"
+        raise ConfigError(f"{where}, rate: {said}; the least is {common.rate.least(sequence)}.")
     own = dict(common.model_extra or {})
     if common.token:
         own["token"] = common.token

@@ -22,7 +22,7 @@ from bot.domain.messages import Answer, Tone
 from bot.domain.policy import BOT_ACTOR
 from bot.domain.ports import Clock, Engine, Throttle
 from bot.domain.setup import Setup, Timings
-from bot.engines import engine_class
+from bot.engines import calls_of_a_resume, engine_class
 from bot.ingest.poll import poll
 from bot.jobs import Group, Periodic, Work, rescue, tick_for
 from bot.service import carry_out, incidents, people, presses, requests, watch
@@ -106,12 +106,18 @@ def make_engines(settings: Settings, throttle_of: Callable[[Connection], Throttl
     return {one.name: engine_class(one.engine)(one.name, one.settings, throttle_of(one)) for one in settings.connections}
 
 
-def shared_throttles(database: AsyncEngine, clock: Clock) -> Callable[[Connection], Throttle]:
-    """The budgets that all processes on this database share."""
+def shared_throttles(
+    database: AsyncEngine, clock: Clock, connections: Sequence[Connection]
+) -> Callable[[Connection], Throttle]:
+    """The budgets that all processes on this database share, one for each account; its strictest rate holds for all."""
 
     def throttle_of(connection: Connection) -> Throttle:
-        rate = connection.rate
-        return SqlThrottle(database, connection.name, rate.a_second if rate else 0.0, rate.burst if rate else 0.0, clock)
+        rates = [one.rate for one in connections if one.budget == connection.budget and one.rate]
+        rate = min(rates, key=lambda one: one.calls / one.seconds, default=None)
+        sequence = calls_of_a_resume(engine_class(connection.engine))
+        bucket = rate.bucket(sequence) if rate else None
+        burst, a_second = bucket or (0.0, 0.0)
+        return SqlThrottle(database, connection.name, a_second, burst, clock, key=connection.budget, sequence=sequence)
 
     return throttle_of
 
@@ -132,7 +138,7 @@ def assemble(
     outbox, readings = SqlOutbox(store), SqlSweepReadings(database)
     chat = SlackChat(client, session)
     people_port = SlackPeople(client, identity.workspace)
-    engines = make_engines(settings, shared_throttles(database, clock))
+    engines = make_engines(settings, shared_throttles(database, clock, settings.connections))
     core = Core(store, setup, clock, engines, chat, people_port, life)
     return Parts(
         core=core,

@@ -1,7 +1,7 @@
 """Harness NextGen: resuming retries an execution from chosen stages as a new one; the server guards next to nothing.
 
 describe   details + chain (+ retryStages + inputs where it may be retried) → points
-resume     all of that again → terminal? newest? listed? → retry once, inputs byte for byte → the new execution's id
+resume     that, as read right before → terminal? newest? listed? → retry once, inputs byte for byte → the new id
 evidence   chain → a newer member whose notes carry our key?
 """
 
@@ -25,10 +25,11 @@ from bot.domain.execution import (
     ResumePoint,
     StartTarget,
 )
-from bot.domain.ports import Throttle
+from bot.domain.ports import Purpose, Throttle, purpose
 from bot.engines._harness_inputs import notes_of
 from bot.engines._harness_links import Links, at, is_id, typed_id
 from bot.engines._http import path_segment
+from bot.engines._ready import Ready
 from bot.engines.harness_nextgen_api import PipelineApi
 from bot.engines.harness_nextgen_start import Starts, carries
 from bot.engines.harness_nextgen_view import FAILED, Found, PointKey, describe_execution
@@ -53,6 +54,7 @@ LONGEST_RUN = timedelta(days=1)  # the list is by start, what is asked for is by
 STANDING = timedelta(days=30)  # older ones cannot be retried
 NOT_WRITTEN_YET = 0.4  # seconds; the record of a new execution is written asynchronously
 DEPTH = 6
+CALLS_OF_A_LOOK = 4
 
 
 class HarnessNextgen:
@@ -60,6 +62,7 @@ class HarnessNextgen:
 
     kind = "harness_nextgen"
     title = "Harness NextGen"
+    calls_of_a_resume = CALLS_OF_A_LOOK + 1
     features: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "resume": "yes",
@@ -102,6 +105,11 @@ class HarnessNextgen:
             named = parts[1] if len(parts) == 4 and parts[0] in {"pat", "sat"} else ""
             return self.account or named
 
+        @property
+        def counts_by(self) -> str:
+            """Harness counts the calls of a key, whichever project they are about."""
+            return f"{self.account_id} {self.token.get_secret_value() if self.token else ''}"
+
     def __init__(self, connection: str, settings: Settings, throttle: Throttle) -> None:
         self._connection = connection
         self._scope = {
@@ -113,17 +121,24 @@ class HarnessNextgen:
         self._api = PipelineApi(connection, settings.base_url, self._scope, token, throttle)
         self._links = Links(settings.base_url, settings.ui_url)
         self._page = ("ng", "#", "account", settings.account_id, "cd", "orgs", settings.org, "projects", settings.project)
+        self._ready = Ready[Found]()
         self._starts = Starts(connection, self._api, self._links, self._page)
 
     async def describe(self, ref: ExecutionRef) -> Execution:
         """The execution as it stands now."""
-        found = await self._find(ref)
-        return describe_execution(ref, found, self._link(found.summary))
+        is_before_call = purpose.get() is Purpose.CARRY_OUT
+        async with self._api.budget.together(CALLS_OF_A_LOOK + is_before_call) as purse:
+            found = await self._find(ref)
+            execution = describe_execution(ref, found, self._link(found.summary))
+            if is_before_call and execution.points:
+                self._ready.keep(ref.id, found, await purse.keep())
+        return execution
 
     async def resume(self, ref: ExecutionRef, point: ResumePoint, key: str, send_before: float) -> Receipt:
-        """Look again, because the server does not, and make the one call."""
+        """Hold the point to what was read right before, because the server does not, and make the one call."""
+        found, purse = self._ready.take(ref.id)
         try:
-            found = await self._find(ref)
+            found = found or await self._find(ref)
         except ContractViolation as error:
             # Nothing was sent yet, and a violation would be taken for an unknown outcome.
             raise NotSent(str(error)) from None
@@ -138,7 +153,9 @@ class HarnessNextgen:
             ("notesForPipelineExecution", notes_of("Resumed from Slack", key)),
         ]
         path = f"/pipeline/execute/retry/{path_segment(found.summary.pipeline)}"
-        return Receipt(ExecutionRef(self._connection, await self._api.send(path, query, found.inputs or "", send_before)))
+        with self._api.budget.spending(purse):
+            new = await self._api.send(path, query, found.inputs or "", send_before)
+        return Receipt(ExecutionRef(self._connection, new))
 
     async def evidence(self, ref: ExecutionRef, baseline: str, key: str) -> Evidence:
         """Members of the chain that are newer than the baseline's newest, and whether one carries our key."""

@@ -20,6 +20,7 @@ from bot.domain.errors import (
     Unsupported,
 )
 from bot.domain.ports import Throttle
+from bot.engines._budget import Budget
 from bot.engines._harness_bodies import Shape, part
 from bot.engines._http import Answer, EngineClient
 from bot.engines.harness_nextgen_wire import Envelope
@@ -54,10 +55,11 @@ class PipelineApi:
     def __init__(self, connection: str, base_url: str, scope: Mapping[str, str], token: str, throttle: Throttle) -> None:
         self._connection = connection
         self._scope = scope
+        self.budget = Budget(throttle)
         headers = {"x-api-key": token, "harness-account": scope["accountIdentifier"]}
         secrets = [token, token.rpartition(".")[2]]
-        self._client = EngineClient(connection, base_url, throttle, headers=headers, secrets=secrets)
-        self._sender = _YamlClient(connection, base_url, throttle, headers=headers, secrets=secrets)
+        self._client = EngineClient(connection, base_url, self.budget, headers=headers, secrets=secrets)
+        self._sender = _YamlClient(connection, base_url, self.budget, headers=headers, secrets=secrets)
 
     async def ask(self, method: str, path: str, params: Mapping[str, str] | None = None, body: object = None) -> Envelope:
         """A read: the envelope of a success, or of a refusal with 400 that only the caller can judge.

@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from bot.domain.errors import ContractViolation, Forbidden, NotFound, NotResumable
+from bot.domain.errors import ContractViolation, Forbidden, NotFound, NotResumable, NotSent
 from bot.domain.execution import Evidence, ExecutionRef, Finding, Receipt, StartInput, StartTarget
+from bot.domain.ports import Purpose, purpose
+from bot.engines._budget import Purse
 from bot.engines._harness_inputs import NOTES, notes_of, too_many
 from bot.engines._harness_links import Links
 from bot.engines._http import path_segment
+from bot.engines._ready import Ready
 from bot.engines.harness_nextgen_api import PipelineApi
 from bot.engines.harness_nextgen_inputs import Template, fill, read_template
 from bot.engines.harness_nextgen_wire import ExecutionsBody, PipelineBody, PipelinesBody, TemplateBody
 
-MOST_KEPT = 64
+CALLS_OF_A_LOOK = 2
 
 
 class Starts:
@@ -23,25 +26,35 @@ class Starts:
         self._api = api
         self._links = links
         self._page = page
-        self._read: dict[str, Template] = {}  # by pipeline: a start reads nothing between its intent and its call
+        self._ready = Ready[Template]()
 
     async def find(self, name: str) -> list[StartTarget]:
         """Pipelines of this name or identifier."""
         query = {"page": "0", "size": "50", "searchTerm": name}
-        listed = await self._api.post(PipelinesBody, "/pipelines/list", {"filterType": "PipelineSetup"}, query)
         wanted = name.strip().casefold()
-        return [await self._target(one) for one in listed.content if wanted in {one.name.casefold(), one.identifier.casefold()}]
+        is_before_call = purpose.get() is Purpose.CARRY_OUT
+        async with self._api.budget.together(CALLS_OF_A_LOOK + is_before_call) as purse:
+            listed = await self._api.post(PipelinesBody, "/pipelines/list", {"filterType": "PipelineSetup"}, query)
+            meant = [one for one in listed.content if wanted in {one.name.casefold(), one.identifier.casefold()}]
+            templates = {one.identifier: await self._template(one.identifier) for one in meant}
+            for identifier, template in templates.items():
+                self._ready.keep(identifier, template, await purse.keep() if is_before_call else Purse())
+        return [self._target(one, templates[one.identifier]) for one in meant]
 
     async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
         """Fill the template that the target was read with, and start."""
-        template = self._read.pop(target.key, None) or await self._template(target.key)
+        template, purse = self._ready.take(target.key)
+        try:
+            template = template or await self._template(target.key)
+        except ContractViolation as error:
+            raise NotSent(str(error)) from None
         if target.version and template.fingerprint != target.version:
             raise NotResumable("The pipeline's inputs have changed since they were shown.")
         body = fill(template, inputs)
         path = f"/pipeline/execute/{path_segment(target.key)}"
-        new = await self._api.send(
-            path, [("notesForPipelineExecution", notes_of(inputs.get(NOTES, ""), key))], body, send_before
-        )
+        query = [("notesForPipelineExecution", notes_of(inputs.get(NOTES, ""), key))]
+        with self._api.budget.spending(purse):
+            new = await self._api.send(path, query, body, send_before)
         return Receipt(ExecutionRef(self._connection, new))
 
     async def evidence(self, target: StartTarget, key: str, since: datetime) -> Evidence:
@@ -56,9 +69,7 @@ class Starts:
                 return Evidence(Finding.HAPPENED, f"Execution {one.id} carries this request in its notes.", ref)
         return Evidence(Finding.UNCLEAR, "No execution in Harness carries this request in its notes.")
 
-    async def _target(self, pipeline: PipelineBody) -> StartTarget:
-        template = await self._template(pipeline.identifier)
-        self._keep(pipeline.identifier, template)
+    def _target(self, pipeline: PipelineBody, template: Template) -> StartTarget:
         inputs = (*template.inputs, StartInput(NOTES, "Notes"))
         refusal = template.refusal or too_many(inputs)
         return StartTarget(
@@ -70,12 +81,6 @@ class Starts:
             refusal=refusal,
             version=template.fingerprint,
         )
-
-    def _keep(self, identifier: str, template: Template) -> None:
-        self._read.pop(identifier, None)
-        self._read[identifier] = template
-        if len(self._read) > MOST_KEPT:
-            del self._read[next(iter(self._read))]
 
     async def _template(self, identifier: str) -> Template:
         found = await self._api.post(TemplateBody, "/inputSets/template", {}, {"pipelineIdentifier": identifier})

@@ -128,15 +128,23 @@ EARLIER_WAKE = text(
 )
 
 
-async def take(
-    connection: AsyncConnection, key: str, a_second: float, burst: float, now: datetime, *, least: float = 0.0
-) -> float:
-    """Take one token from a bucket kept in the database; 0, or the seconds until there is one above `least`."""
+async def take(connection: AsyncConnection, key: str, a_second: float, burst: float, now: datetime) -> float:
+    """Take one token from a bucket kept in the database; 0, or the seconds until there is one."""
+    tokens = await tokens_of(connection, key, a_second, burst, now)
+    if tokens < 1:
+        return (1 - tokens) / a_second
+    await put(connection, key, tokens - 1, now)
+    return 0.0
+
+
+async def tokens_of(connection: AsyncConnection, key: str, a_second: float, burst: float, now: datetime) -> float:
+    """What a bucket holds by now, below 0 where more was taken; its row is locked until the transaction ends."""
     await connection.execute(upsert(budgets).values(key=key, tokens=burst, at=now).on_conflict_do_nothing())
     row = (await connection.execute(select(budgets).where(budgets.c.key == key).with_for_update())).one()
     passed = max((now - row.at).total_seconds(), 0.0)
-    tokens = min(row.tokens + passed * a_second, burst)
-    if tokens < 1 + least:
-        return float((1 + least - tokens) / a_second)
-    await connection.execute(update(budgets).where(budgets.c.key == key).values(tokens=tokens - 1, at=now))
-    return 0.0
+    return float(min(row.tokens + passed * a_second, burst))
+
+
+async def put(connection: AsyncConnection, key: str, tokens: float, now: datetime) -> None:
+    """Store what is left in a bucket that was locked."""
+    await connection.execute(update(budgets).where(budgets.c.key == key).values(tokens=tokens, at=now))

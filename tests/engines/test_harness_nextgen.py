@@ -1,6 +1,6 @@
 """What the engine for Harness NextGen promises beyond what all engines do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,8 @@ from bot.domain.errors import (
     RateLimited,
 )
 from bot.domain.execution import ExecutionStatus, Finding, ResumePoint, StageStatus
+from bot.domain.ports import Purpose, purpose
+from bot.engines._http import boot_time
 from bot.engines.harness_nextgen import HarnessNextgen
 from bot.simulators.harness_nextgen import Token
 from bot.simulators.harness_nextgen_retry import THIRTY_DAYS
@@ -45,6 +47,7 @@ async def socket() -> AsyncIterator[Socket]:
 async def stand(socket: Socket) -> AsyncIterator[NextGenStand]:
     async with nextgen_stand(socket) as stand:
         yield stand
+    purpose.set(Purpose.DESCRIBE)  # tests share a context
 
 
 async def test_a_group_of_which_some_failed_offers_those_alone_and_the_whole(stand: NextGenStand) -> None:
@@ -273,6 +276,119 @@ async def test_a_refusal_that_only_the_call_shows_is_told_in_its_words(stand: Ne
 
     assert "Black Friday" in str(caught.value)
     assert "correlation" in str(caught.value)
+
+
+async def carried_out(stand: NextGenStand, run: Run) -> ResumePoint:
+    """The preselected point, as read for carrying out."""
+    purpose.set(Purpose.CARRY_OUT)
+    return (await stand.describe(run)).points[0]
+
+
+async def test_nothing_is_read_between_the_intent_and_the_call(stand: NextGenStand) -> None:
+    run = await stand.failed(FAILED_US, inputs="pipeline:\n  x: 1\n")
+    point = await carried_out(stand, run)
+    before = len(stand.simulator.faults.calls)
+
+    await stand.resume(run, point)
+
+    (call,) = stand.simulator.faults.calls[before:]
+    assert (call.method, call.body) == ("POST", b"pipeline:\n  x: 1\n")
+
+
+async def test_a_slow_server_does_not_eat_up_the_time_to_send(stand: NextGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    stand.simulator.faults.fail("GET *", "slow", times=100, seconds=0.2)
+    point = await carried_out(stand, run)
+
+    await stand.resume(run, point, seconds=0.15)
+
+    assert stand.sent == 1
+
+
+async def test_what_was_read_before_a_call_is_used_for_one(stand: NextGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    point = await carried_out(stand, run)
+    await stand.resume(run, point)
+    await stand.world.until(lambda: not run.is_latest)
+
+    with pytest.raises(NotResumable):
+        await stand.resume(run, point)
+
+    assert stand.sent == 1
+
+
+async def test_what_was_read_for_a_card_is_no_ground_for_a_call(stand: NextGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    purpose.set(Purpose.DESCRIBE)
+    point = (await stand.describe(run)).points[0]
+    await stand.resume(run, point)
+    await stand.world.until(lambda: not run.is_latest)
+
+    with pytest.raises(NotResumable):
+        await stand.resume(run, point)
+
+
+class Counted:
+    """A budget that says what was taken from it."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    async def admit(self) -> None:
+        """One."""
+        self.told.append("one")
+
+    async def take_together(self, calls: int) -> Sequence[float]:
+        """Several."""
+        self.told.append(f"took {calls}")
+        return [0.0] * calls
+
+    async def give_back(self, calls: int) -> None:
+        """Of those."""
+        self.told.append(f"gave back {calls}")
+
+
+async def counted(stand: NextGenStand) -> tuple[HarnessNextgen, Counted]:
+    """Another engine for the same project, on a budget that counts."""
+    budget = Counted()
+    settings = HarnessNextgen.Settings.model_validate(
+        {"base_url": stand.simulator.public_url, "org": ORG, "project": PROJECT, "token": stand.simulator.token}
+    )
+    return HarnessNextgen("counted", settings, budget), budget
+
+
+async def test_a_resume_takes_all_its_calls_before_the_first_of_them(stand: NextGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    engine, budget = await counted(stand)
+    purpose.set(Purpose.CARRY_OUT)
+
+    shown = await engine.describe(stand.ref(run))
+    await engine.resume(stand.ref(run), shown.points[0], KEY, boot_time() + 5)
+
+    assert budget.told == [f"took {HarnessNextgen.calls_of_a_resume}"]
+    await engine.aclose()
+
+
+async def test_calls_that_a_look_did_not_need_are_given_back(stand: NextGenStand) -> None:
+    run = await stand.world.over(stand.world.start(stand.shop))
+    engine, budget = await counted(stand)
+    purpose.set(Purpose.WATCH)
+
+    await engine.describe(stand.ref(run))
+
+    assert budget.told == ["took 4", "gave back 2"]
+    await engine.aclose()
+
+
+async def test_a_start_takes_its_call_before_it_reads(stand: NextGenStand) -> None:
+    engine, budget = await counted(stand)
+    purpose.set(Purpose.CARRY_OUT)
+
+    (target,) = await engine.find_targets(None, "shop")
+    await engine.start(target, {target.inputs[0].key: "1"}, KEY, boot_time() + 5)
+
+    assert budget.told == ["took 3"]
+    await engine.aclose()
 
 
 async def test_a_chain_has_one_root_and_names_its_newest(stand: NextGenStand) -> None:
