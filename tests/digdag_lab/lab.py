@@ -11,7 +11,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from importlib.util import find_spec
@@ -47,6 +49,8 @@ class HookTarget:
         self.answers: list[int] = []
         self.doors: dict[str, int] = {}
         """What else may be called here: path and status."""
+        self.forward_to: str | None = None
+        """Who else is told, and whose answer then counts."""
         target = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,7 +59,7 @@ class HookTarget:
                 status = target.doors.get(self.path)
                 if status is None:
                     target.bodies.append(body)
-                    status = target.answers.pop(0) if target.answers else 200
+                    status = target.answers.pop(0) if target.answers else target.forward(body, self.headers)
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -67,6 +71,16 @@ class HookTarget:
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
         self.url = f"{self.base_url}/hooks/digdag"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def forward(self, body: bytes, headers: Message) -> int:
+        """The status of whoever is told too, 200 where there is nobody."""
+        if self.forward_to is None:
+            return 200
+        passed = {"Authorization": headers["Authorization"] or "", "Content-Type": "application/json"}
+        try:
+            return httpx.post(self.forward_to, content=body, headers=passed, timeout=20, trust_env=False).status_code
+        except httpx.TransportError:
+            return 503
 
     def of(self, attempt_id: str) -> list[bytes]:
         """The notices of one attempt."""
@@ -86,6 +100,7 @@ class DigdagLab:
         self._process: subprocess.Popen[bytes] | None = None
         self._clock = datetime(2026, 1, 1, tzinfo=UTC)
         self._folder = Path()
+        self._kept = ExitStack()
         self.token = f"{USER}:{password}"
         self.base_url = ""
         self.project_id = ""
@@ -123,12 +138,14 @@ class DigdagLab:
         with log.open("ab") as sink:
             self._process = subprocess.Popen(java + server, stdout=sink, stderr=sink, cwd=self._folder)
         self.base_url = self._wait(lambda: _address(runtime), 60)
-        self._http = httpx.Client(base_url=self.base_url, auth=(USER, self._password), timeout=30, trust_env=False)
+        http = httpx.Client(base_url=self.base_url, auth=(USER, self._password), timeout=30, trust_env=False)
+        self._http = self._kept.enter_context(http)
         self._wait(lambda: self._http.get("/api/version").is_success)
 
     def _stop(self) -> None:
         if self._process is None:
             return
+        self._kept.close()
         self._process.terminate()
         try:
             self._process.wait(20)
@@ -187,6 +204,11 @@ class DigdagLab:
     def count(self, attempt_id: str) -> int:
         """How many attempts the attempt's session has."""
         return len(self._get(f"attempts/{attempt_id}/retries")["attempts"])
+
+    def session(self, attempt_id: str) -> tuple[str, list[str]]:
+        """The session's id and the ids of its attempts, oldest first."""
+        attempts = self._get(f"attempts/{attempt_id}/retries")["attempts"]
+        return str(attempts[0]["sessionId"]), [str(one["id"]) for one in attempts]
 
     def _get(self, path: str) -> Any:
         return self._http.get(f"/api/{path}").raise_for_status().json()
