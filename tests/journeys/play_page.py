@@ -16,7 +16,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -207,6 +207,16 @@ class PlayPage:
         button.click()
         group = self.page.locator(".group").filter(has=button)
         expect(group.get_by_role("status")).to_contain_text("✅")
+
+    def types(self, command: str) -> None:
+        """Type a slash command and send it."""
+        composer = self.page.get_by_test_id("composer")
+        composer.fill(command)
+        composer.press("Enter")
+
+    def start_message(self) -> Locator:
+        """The newest message of a start."""
+        return self.channel.locator("article").filter(has_text="asked to start this").last
 
     def first_card(self) -> Card:
         """The card of the failure that comes by itself."""

@@ -119,8 +119,7 @@ def test_a_command_opens_a_modal_that_asks_for_failure_and_stage(page: PlayPage)
     page.push("repair")
     page.become(RITA)
 
-    page.page.get_by_test_id("composer").fill("/resume")
-    page.page.get_by_test_id("composer").press("Enter")
+    page.types("/resume")
     expect(page.modal).to_contain_text("Open failures")
     page.page.get_by_test_id("modal-submit").click()
     stages = page.modal.get_by_label("Resume from")
@@ -130,6 +129,26 @@ def test_a_command_opens_a_modal_that_asks_for_failure_and_stage(page: PlayPage)
     page.page.get_by_test_id("modal-submit").click()
 
     expect(card.root).to_contain_text("asked to resume “Deploy EU (prod), Deploy US (prod), Deploy AP (prod)")
+
+
+def test_a_typed_start_asks_for_its_variables_is_approved_by_another_and_succeeds(page: PlayPage) -> None:
+    page.push("repair")
+    page.become(RITA)
+
+    page.types("/start platform:Deploy shop")
+    page.modal.get_by_label("version").fill("1.4.2")
+    page.modal.get_by_label("environment").select_option("production")
+    page.page.get_by_test_id("modal-submit").click()
+    expect(page.modal).to_contain_text("Asked: req-")
+    page.modal.get_by_role("button", name="Close").last.click()
+    message = page.start_message()
+    expect(message).to_contain_text("Waiting for approval: Deploy shop")
+    message.locator(".thread-open").click()
+    page.become(ARNO)
+    page.decide("Approve")
+
+    expect(message).to_contain_text("Succeeded: Deploy shop")
+    expect(page.thread).to_contain_text("Deploy shop succeeded.")
 
 
 def test_a_killed_worker_is_replaced_and_the_resume_is_made_once(page: PlayPage, playground: PlayProcess) -> None:
