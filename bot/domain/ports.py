@@ -132,6 +132,16 @@ class ResolvesLinks(Protocol):
 
 
 @runtime_checkable
+class ForgetsChains(Protocol):
+    """An engine that does not tell which execution continues which: `root` and `chain` name the execution alone."""
+
+    @property
+    def forgets_chains(self) -> bool:
+        """True."""
+        ...
+
+
+@runtime_checkable
 class PreparesResume(Protocol):
     """An engine where some points need a first call that may be repeated (end the execution) before the one that counts."""
 

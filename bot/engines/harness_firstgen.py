@@ -57,6 +57,7 @@ class HarnessFirstgen:
     kind = "harness_firstgen"
     title = "Harness FirstGen"
     environments_are_opaque = True
+    forgets_chains = True
     features: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "resume": "yes",

@@ -18,6 +18,7 @@ from bot.domain.messages import Answer, Choice, Listing, PickPoint, StartForm, T
 from bot.domain.policy import Person, PersonKind, may_request
 from bot.domain.text import clean, listed, literal, nearest, shorten
 from bot.service import people, starts
+from bot.service.chains import check_newest
 from bot.service.core import Core
 from bot.service.incidents import channel_for, open_for
 from bot.service.presses import press_after_look_up
@@ -168,6 +169,7 @@ class Commands:
     async def _resume_one(self, lookup: Lookup, person: Person, execution: Execution) -> Private:
         core = self._core
         person = await self._admitted(lookup, person, execution)
+        await check_newest(core, execution)
         shown = offer(core, execution)
         if not execution.points and not execution.pending_points:
             raise Refusal("not_resumable", f"{_named(execution)}: {literal(execution.no_points) or 'it cannot be resumed.'}")

@@ -18,10 +18,12 @@ from bot.domain.request import mention
 from bot.domain.setup import seconds
 from bot.domain.text import clean, cleaned, storable
 from bot.service import health
+from bot.service.chains import elder_by_call, in_chain, is_held_back
 from bot.service.core import Core
 from bot.service.requests import watch_now
 from bot.service.unit import TIMER_QUEUE, Job, Rank, Unit, engine_queue
 
+HELD = timedelta(seconds=3)  # between two looks whether the receipt is here that a notice waits for
 KEY = 500  # characters of a notice's key that count: an index takes no more than about 2,700 bytes
 
 
@@ -45,7 +47,8 @@ async def report_failure(core: Core, notice: FailureNotice, via: str) -> None:
 
 async def _open(core: Core, unit: Unit, notice: FailureNotice, via: str, now: datetime) -> Incident:
     incident = opened_by(notice, core.setup.workspace, now)
-    if not core.setup.needs_description(notice.ref.connection, incident.name):
+    is_held = await is_held_back(core, unit, incident, now)
+    if not is_held and not core.setup.needs_description(notice.ref.connection, incident.name):
         incident = replace(incident, channel=_channel(core, incident))
     incident = await unit.incidents.add(incident)
     unit.record(
@@ -61,13 +64,20 @@ async def _open(core: Core, unit: Unit, notice: FailureNotice, via: str, now: da
     )
     timings = core.setup.timings
     await unit.incidents.read_again_at(incident.id, now + seconds(timings.reread_first))
+    if is_held:
+        await _hold_back(unit, incident, now)
+        return incident
     await unit.enqueue(describe_job(incident))
     if incident.channel:
         want_card(unit, incident, not_before=now + seconds(timings.first_card))
     else:
         wait = now + seconds(timings.unrouted_card)
-        await unit.enqueue(Job("route", "timer", {"incident_id": incident.id}, at=wait))
+        await unit.enqueue(Job("route", TIMER_QUEUE, {"incident_id": incident.id}, at=wait))
     return incident
+
+
+async def _hold_back(unit: Unit, incident: Incident, now: datetime) -> None:
+    await unit.enqueue(Job("route", TIMER_QUEUE, {"incident_id": incident.id}, at=now + HELD))
 
 
 async def open_for(core: Core, unit: Unit, execution: Execution, actor: str, now: datetime) -> Incident:
@@ -153,26 +163,31 @@ async def follow_chain(core: Core, ref: ExecutionRef) -> Execution:
 
 async def settle(core: Core, unit: Unit, incident: Incident, execution: Execution, now: datetime) -> Incident:
     """Store what the engine shows: one incident per chain, routed, its card due; ended when nothing is left to do."""
-    before = await _eldest(unit, incident, execution, now)
+    before = await _eldest(core, unit, incident, execution, now)
+    execution = in_chain(core, before, execution)
     live = await unit.requests.live(execution.ref.connection, execution.root)
     after = described(before, execution, now)
     after, entries = _ended_by(after, execution, now) if live is None else (after, ())
-    after = replace(after, channel=after.channel or _channel(core, after))
+    is_held = await is_held_back(core, unit, after, now)
+    after = after if is_held else replace(after, channel=after.channel or _channel(core, after))
     after = await unit.incidents.save(before, after)
     unit.record(*entries)
     await unit.incidents.link(after, execution.chain)
     await unit.incidents.read_again_at(after.id, _next_reading(core, after, execution, now))
     if after.channel and _shows_otherwise(before, after):
         want_card(unit, after)
-    elif after.channel is None and after.state is IncidentState.OPEN:
+    elif after.channel is None and after.state is IncidentState.OPEN and not is_held:
         await _unrouted(core, unit, after, now)
     return after
 
 
-async def _eldest(unit: Unit, incident: Incident, execution: Execution, now: datetime) -> Incident:
+async def _eldest(core: Core, unit: Unit, incident: Incident, execution: Execution, now: datetime) -> Incident:
     """The oldest incident of the chain; it takes in the other."""
-    known = await unit.incidents.lock_by_root(execution.ref.connection, execution.root)
+    root = in_chain(core, incident, execution).root
+    known = await unit.incidents.lock_by_root(execution.ref.connection, root)
     if known is None or known.id == incident.id:
+        known = await elder_by_call(core, unit, incident, execution.ref)
+    if known is None:
         return incident
     elder, younger = sorted((known, incident), key=lambda each: each.id)
     unit.messages.change(younger.label, "card")
@@ -244,6 +259,11 @@ async def route_anyway(core: Core, incident_id: int) -> None:
         incident = await unit.incidents.lock(incident_id)
         if incident is None or incident.channel or incident.state is not IncidentState.OPEN:
             return
+        if await is_held_back(core, unit, incident, core.now()):
+            await _hold_back(unit, incident, core.now())
+            return
+        if incident.seen is None:
+            await unit.enqueue_once(describe_job(incident))
         channel = _channel(core, incident)
         if channel is None and incident.seen is None:
             channel = next(iter(core.setup.possible_channels(incident.connection, incident.name)), None)

@@ -56,6 +56,21 @@ LIVE_OF = Prepared(
     .where(incidents.c.id == bindparam("of"), _is_live)
 )
 NEWEST = Prepared(select(requests).where(requests.c.incident_id == bindparam("of")).order_by(requests.c.id.desc()).limit(1))
+_is_resume = requests.c.incident_id.is_not(None) & (requests.c.action != Action.KILL.value)
+IN_DOUBT = Prepared(select(requests).where(requests.c.connection == bindparam("on"), _is_live, _is_resume))
+BEGUN_BY = Prepared(
+    select(requests.c.incident_id)
+    .where(requests.c.connection == bindparam("on"), requests.c.new_execution == bindparam("execution"), _is_resume)
+    .order_by(requests.c.id.desc())
+    .limit(1)
+)
+RESUMED_AS = Prepared(
+    select(requests.c.new_execution)
+    .where(requests.c.connection == bindparam("on"), requests.c.execution_id == bindparam("execution"), _is_resume)
+    .where(requests.c.new_execution.is_not(None), requests.c.doubt == "")
+    .order_by(requests.c.id.desc())
+    .limit(1)
+)
 DECISIONS = Prepared(
     select(decisions).where(decisions.c.request_id == bindparam("of")).order_by(decisions.c.at, decisions.c.actor)
 )
@@ -147,6 +162,25 @@ class RequestRows:
     async def newest(self, incident_id: int) -> Request | None:
         """The newest request of an incident."""
         return await self._with_decisions(await NEWEST.first(self._driver, of=incident_id))
+
+    async def in_doubt(self, connection: str) -> Sequence[Request]:
+        """Resumes whose call has left and whose effect nobody knows yet; without their decisions."""
+        states = [RequestState.RESUMING.value, RequestState.UNKNOWN.value]
+        return [request_from(row) for row in await IN_DOUBT.rows(self._driver, on=connection, states=states)]
+
+    async def begun_by(self, connection: str, execution_id: str) -> int | None:
+        """The incident whose request began an execution under a new id."""
+        row = await BEGUN_BY.first(self._driver, on=connection, execution=execution_id)
+        return row.incident_id if row else None
+
+    async def newest_of(self, connection: str, execution_id: str) -> str:
+        """What an execution surely became by our own resumes, one after the other; itself where there were none."""
+        passed = [execution_id]
+        while row := await RESUMED_AS.first(self._driver, on=connection, execution=passed[-1]):
+            if row.new_execution in passed:
+                break
+            passed.append(row.new_execution)
+        return passed[-1]
 
     async def _with_decisions(self, row: Any) -> Request | None:
         return request_from(row, await decisions_of(self._connection, row.id)) if row else None
