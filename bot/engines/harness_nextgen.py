@@ -8,7 +8,7 @@ evidence   chain → a newer member whose notes carry our key?
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -31,6 +31,7 @@ from bot.engines._harness_links import Links, at, is_id, typed_id
 from bot.engines._http import path_segment
 from bot.engines._ready import Ready
 from bot.engines.harness_nextgen_api import PipelineApi
+from bot.engines.harness_nextgen_poll import Failures
 from bot.engines.harness_nextgen_start import Starts, carries
 from bot.engines.harness_nextgen_view import FAILED, Found, PointKey, describe_execution
 from bot.engines.harness_nextgen_wire import (
@@ -41,7 +42,6 @@ from bot.engines.harness_nextgen_wire import (
     ChainBody,
     DetailsBody,
     EventBody,
-    ExecutionsBody,
     InputsBody,
     NoticeBody,
     PipelinesBody,
@@ -49,9 +49,6 @@ from bot.engines.harness_nextgen_wire import (
     SummaryBody,
 )
 
-OVERLAP = timedelta(minutes=5)
-LONGEST_RUN = timedelta(days=1)  # the list is by start, what is asked for is by end
-STANDING = timedelta(days=30)  # older ones cannot be retried
 NOT_WRITTEN_YET = 0.4  # seconds; the record of a new execution is written asynchronously
 DEPTH = 6
 CALLS_OF_A_LOOK = 4
@@ -121,6 +118,7 @@ class HarnessNextgen:
         self._api = PipelineApi(connection, settings.base_url, self._scope, token, throttle)
         self._links = Links(settings.base_url, settings.ui_url)
         self._page = ("ng", "#", "account", settings.account_id, "cd", "orgs", settings.org, "projects", settings.project)
+        self._failures = Failures(connection, self._api)
         self._ready = Ready[Found]()
         self._starts = Starts(connection, self._api, self._links, self._page)
 
@@ -220,26 +218,8 @@ class HarnessNextgen:
         await self._api.aclose()
 
     async def find_failures(self, since: datetime | None, limit: int = 200) -> Sequence[FailureNotice]:
-        """Executions that ended badly and were not retried since: the list hides the others."""
-        now = datetime.now(UTC)
-        after = since - OVERLAP if since else now - STANDING
-        begun = after - LONGEST_RUN if since else after
-        times = {"startTime": int(begun.timestamp() * 1000), "endTime": int((now + OVERLAP).timestamp() * 1000)}
-        body = {"filterType": "PipelineExecution", "status": list(RETRYABLE), "timeRange": times}
-        query = {"page": "0", "size": str(min(max(limit, 1), 1000))}
-        listed = await self._api.post(ExecutionsBody, "/pipelines/execution/summary", body, query)
-        ended = [one for one in listed.content if one.status in RETRYABLE and (at(one.ended_at) or now) >= after]
-        ended.sort(key=lambda one: one.ended_at or 0)
-        return [
-            FailureNotice(
-                ref=ExecutionRef(self._connection, one.id),
-                key=one.id,
-                name=one.name or one.pipeline,
-                message=(one.failure.message or "") if one.failure else "",
-                at=at(one.ended_at),
-            )
-            for one in ended
-        ]
+        """Executions that ended badly and were not retried since."""
+        return await self._failures.find(since, limit)
 
     async def find_targets(self, application: str | None, name: str) -> Sequence[StartTarget]:
         """Pipelines of this name or identifier; projects stand for applications here, and there is one."""

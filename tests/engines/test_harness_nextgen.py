@@ -1,6 +1,7 @@
 """What the engine for Harness NextGen promises beyond what all engines do."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +25,7 @@ from bot.engines.harness_nextgen import HarnessNextgen
 from bot.simulators.harness_nextgen import Token
 from bot.simulators.harness_nextgen_retry import THIRTY_DAYS
 from bot.simulators.harness_samples import ORG, PROJECT
-from bot.simulators.harness_world import Member, Pipeline, Progress, Run
+from bot.simulators.harness_world import Member, Pipeline, Progress, Run, new_id
 from tests.engines.harness_stand import KEY, NextGenStand, Socket, edited, nextgen_stand, rerun, samples
 
 pytestmark = pytest.mark.anyio
@@ -800,6 +801,74 @@ async def test_failures_that_were_retried_are_not_found_any_more(stand: NextGenS
     assert [notice.ref.id for notice in before] == [first.identifier, second.identifier]
     assert [notice.ref.id for notice in after] == [second.identifier]
     assert await stand.engine.find_failures(datetime.now(UTC) + timedelta(hours=1)) == []
+
+
+DAY = 24 * 3600 * 1000
+
+
+async def standing(stand: NextGenStand, count: int, *, days: float = 1) -> list[Run]:
+    """Failures that ended so many days ago and nobody retried."""
+    first = await stand.failed(FAILED_US)
+    runs = [replace(first, identifier=new_id()) for _ in range(count - 1)]
+    for run in runs:
+        stand.world.runs[run.identifier] = run
+    for number, run in enumerate((first, *runs)):
+        run.created_at = run.started_at = run.ended_at = (first.ended_at or 0) - int(days * DAY) + number
+    return [first, *runs]
+
+
+async def test_a_run_of_days_is_found_when_it_ends(stand: NextGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    run.created_at -= 2 * DAY
+    run.started_at = run.created_at
+
+    found = await stand.engine.find_failures(datetime.now(UTC) - timedelta(minutes=2))
+
+    assert [notice.ref.id for notice in found] == [run.identifier]
+
+
+async def test_a_long_run_is_found_below_many_failures_that_stand(stand: NextGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    run.created_at -= 20 * DAY
+    run.started_at = run.created_at
+    await standing(stand, 180)
+    calls, found = [], set[str]()
+    since = datetime.now(UTC) - timedelta(minutes=2)
+
+    for _ in range(6):
+        before = len(stand.simulator.faults.calls)
+        found |= {notice.ref.id for notice in await stand.engine.find_failures(since)}
+        calls.append(len(stand.simulator.faults.calls) - before)
+
+    assert found == {run.identifier}
+    assert max(calls) == 2  # the first page and one further down
+
+
+async def test_all_failures_of_an_outage_are_told_the_oldest_first(stand: NextGenStand) -> None:
+    runs = await standing(stand, 130, days=0)
+    since = datetime.now(UTC) - timedelta(minutes=2)
+
+    some = await stand.engine.find_failures(since, 120)
+    rest = await stand.engine.find_failures(some[-1].at)
+
+    assert [notice.ref.id for notice in some] == [run.identifier for run in runs[:120]]
+    assert {notice.ref.id for notice in [*some, *rest]} == {run.identifier for run in runs}
+
+
+async def test_what_a_budget_keeps_from_being_read_is_found_later(stand: NextGenStand) -> None:
+    run = await stand.failed(FAILED_US)
+    run.created_at -= 20 * DAY
+    run.started_at = run.created_at
+    await standing(stand, 60)
+    since = datetime.now(UTC) - timedelta(minutes=2)
+    stand.simulator.faults.fail("POST /pipelines/execution/summary", "slow", seconds=0)
+    stand.simulator.faults.fail("POST /pipelines/execution/summary", "rate_limited")
+
+    held_back = await stand.engine.find_failures(since)
+    found = await stand.engine.find_failures(datetime.now(UTC) + timedelta(hours=1))
+
+    assert [notice.ref.id for notice in held_back] == []
+    assert [notice.ref.id for notice in found] == [run.identifier]
 
 
 async def test_check_says_who_we_are(stand: NextGenStand) -> None:
