@@ -5,10 +5,10 @@ NextGen    {ui}/ng/#/account/A/cd/orgs/O/projects/P/pipelines/L/executions/ID/pi
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _GATEWAY = "/gateway"
@@ -44,27 +44,53 @@ class Page:
         found = [there for here, there in pairwise(self._segments) if here in words]
         return found[-1] if found else None
 
+    def in_order(self, *words: Collection[str]) -> tuple[str, ...] | None:
+        """The segments behind these words, each looked for behind the one before: a name may be a word; None if one lacks."""
+        found: list[str] = []
+        place = 0
+        for wanted in words:
+            place = next((at for at in range(place, len(self._segments) - 1) if self._segments[at] in wanted), -2) + 2
+            if not place:
+                return None
+            found.append(self._segments[place - 1])
+        return tuple(found)
+
 
 class Links:
     """The addresses of one Harness: where the API lives and, where it is another, where people look."""
 
     def __init__(self, base_url: str, ui_url: str) -> None:
         self._ui = (ui_url or host_of(base_url)).rstrip("/")
-        self._hosts = {urlsplit(address).netloc.lower() for address in (base_url, self._ui)}
+        bases = [urlsplit(address) for address in (self._ui, host_of(base_url))]
+        # The longest first: the path of one may begin with that of another.
+        places = {(_host(base), tuple(_segments(base.path))) for base in bases}
+        self._places = sorted(places, key=lambda place: -len(place[1]))
 
     def page(self, text: str) -> Page | None:
         """The address in a text, if it is one of ours; the fragment counts as part of the path."""
         try:
             address = urlsplit(_plain(text))
+            host = _host(address)
         except ValueError:
             return None
-        if address.scheme not in {"http", "https"} or address.netloc.lower() not in self._hosts:
+        if address.scheme not in {"http", "https"}:
             return None
-        return Page(tuple(_segments(address.path, address.fragment.partition("?")[0])))
+        segments = tuple(_segments(address.path, address.fragment.partition("?")[0]))
+        for ours, prefix in self._places:
+            if host == ours and segments[: len(prefix)] == prefix:
+                return Page(segments[len(prefix) :])
+        return None
 
     def to(self, *segments: str) -> str:
         """The address of a page; `#` is a segment of its own."""
         return "/".join([self._ui, *(one if one == "#" else quote(one, safe="") for one in segments)])
+
+
+def _host(address: SplitResult) -> tuple[str, int | None]:
+    """Whose address it is; the port that goes without saying is none, and a name before the host is part of it."""
+    port = None if address.port == {"http": 80, "https": 443}.get(address.scheme) else address.port
+    host = (address.hostname or "").rstrip(".")
+    return (f"{address.username}@{host}" if address.username is not None else host, port)
 
 
 def typed_id(text: str) -> str | None:

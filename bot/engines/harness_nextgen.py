@@ -51,6 +51,7 @@ from bot.engines.harness_nextgen_wire import (
 
 NOT_WRITTEN_YET = 0.4  # seconds; the record of a new execution is written asynchronously
 DEPTH = 6
+ENDS_IN = ("executions", "deployments", "builds")
 CALLS_OF_A_LOOK = 4
 
 
@@ -200,10 +201,10 @@ class HarnessNextgen:
         page = self._links.page(text)
         if page is None:
             return typed_id(text)
-        execution = page.after("executions", "deployments", "builds")
-        scope = (page.after("account"), page.after("orgs"), page.after("projects"))
-        is_ours = page.is_nextgen and scope == tuple(self._scope.values())
-        return execution if is_ours and execution is not None and is_id(execution) else None
+        found = page.in_order(("account",), ("orgs",), ("projects",), ("pipelines",), ENDS_IN) if page.is_nextgen else None
+        if found is None or found[:3] != tuple(self._scope.values()) or not is_id(found[4]):
+            return None
+        return found[4]
 
     async def check(self) -> str:
         """Who we are there."""

@@ -176,7 +176,7 @@ def unescape(text: str) -> str:
     return plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-_ADDRESS = re.compile(r"https?://[^\s<>|\"]+")
+_ADDRESS = re.compile(r"https?://[^\s<>|\"]*[^\s<>|\".,;:!?)']")  # what ends a sentence is no part of it
 _PREFIXED = re.compile(r"\b[A-Za-z][\w.-]{0,62}:[A-Za-z0-9][\w.-]*")
 _ID = re.compile(r"\b(?=[\w-]*\d)[A-Za-z0-9][\w-]{9,99}\b")
 
@@ -184,8 +184,14 @@ _ID = re.compile(r"\b(?=[\w-]*\d)[A-Za-z0-9][\w-]{9,99}\b")
 def executions_in(message: Mapping[str, object]) -> tuple[str, ...]:
     """What in a message may name an execution: addresses, then `connection:id`, then what looks like an id, each once."""
     texts = [unescape(clean(text)) for text in _texts({key: message.get(key) for key in ("text", "blocks", "attachments")})]
-    found = (match for pattern in (_ADDRESS, _PREFIXED, _ID) for text in texts for match in pattern.findall(text))
+    # An address says as a whole what it leads to: its parts are ids of accounts and projects as well.
+    rests = [_ADDRESS.sub(" ", text) for text in texts]
+    searched = [(_ADDRESS, text) for text in texts] + [(pattern, rest) for pattern in (_PREFIXED, _ID) for rest in rests]
+    found = (match for pattern, text in searched for match in pattern.findall(text))
     return tuple(dict.fromkeys(found))[:_CANDIDATES]
+
+
+_SPOKEN = frozenset({"text", "url", "fallback", "pretext", "title", "title_link", "value"})
 
 
 def _texts(part: object) -> Iterator[str]:
@@ -194,7 +200,7 @@ def _texts(part: object) -> Iterator[str]:
             yield from _texts(each)
     elif isinstance(part, dict):
         for key, value in part.items():
-            if isinstance(value, str) and key in {"text", "url", "fallback", "title", "title_link", "value"}:
+            if isinstance(value, str) and key in _SPOKEN:
                 yield value
             else:
                 yield from _texts(value)

@@ -741,6 +741,10 @@ LINKS = [
     "{base}/ng/account/{acc}/module/ci/orgs/default/projects/shop/pipelines/shop/builds/{id}/pipeline",
     "<{base}/ng/#/account/{acc}/cd/orgs/default/projects/shop/pipelines/shop/executions/{id}/pipeline|open>",
     "  {id} ",
+    "{base}/ng/account/{acc}/cd/orgs/default/projects/shop/pipelines/projects/executions/{id}/pipeline",
+    "{base}/ng/account/{acc}/cd/orgs/default/projects/shop/pipelines/executions/executions/{id}/pipeline",
+    "{base}/ng/account/{acc}/cd/orgs/default/projects/shop/pipelines/builds/deployments/{id}/pipeline",
+    "{base}/ng/account/{acc}/cd/orgs/default/projects/shop/pipelines/pipelines/executions/{id}/executions/x",
 ]
 
 
@@ -756,6 +760,8 @@ async def test_links_of_all_forms_are_read(stand: NextGenStand, text: str) -> No
 @pytest.mark.parametrize(
     "text",
     [
+        "{base}/ng/account/{acc}/cd/orgs/projects/projects/shop/pipelines/shop/executions/{id}/pipeline",
+        "{base}/elsewhere/ng/account/{acc}/cd/orgs/default/projects/shop/pipelines/shop/executions/{id}/pipeline",
         "https://evil.example/ng/#/account/{acc}/cd/orgs/default/projects/shop/pipelines/shop/executions/{id}/pipeline",
         "{base}/ng/#/account/other/cd/orgs/default/projects/shop/pipelines/shop/executions/{id}/pipeline",
         "{base}/ng/#/account/{acc}/cd/orgs/default/projects/other/pipelines/shop/executions/{id}/pipeline",
@@ -773,6 +779,31 @@ async def test_own_links_lead_back(stand: NextGenStand) -> None:
     run = await stand.failed(FAILED_US)
 
     assert stand.engine.read_argument((await stand.describe(run)).link) == run.identifier
+
+
+@pytest.mark.parametrize(
+    ("base", "ui", "shown"),
+    [
+        ("https://app.harness.io", "https://company.example/harness", "https://company.example/harness/ng/"),
+        ("https://app.harness.io", "https://company.example/harness/", "https://company.example/harness/ng/"),
+        ("https://app.harness.io/gateway", "", "https://app.harness.io/ng/"),
+        ("https://app.harness.io:443", "", "https://app.harness.io/ng/"),
+        ("https://app.harness.io", "", "https://app.harness.io:443/ng/"),
+        ("https://app.harness.io", "https://COMPANY.example", "https://company.EXAMPLE/ng/"),
+        ("http://10.0.0.1:80", "", "http://10.0.0.1/ng/"),
+    ],
+)
+async def test_links_are_ours_whatever_their_path_and_port(stand: NextGenStand, base: str, ui: str, shown: str) -> None:
+    given = {"base_url": base, "ui_url": ui, "account": "acc", "org": ORG, "project": PROJECT}
+    engine = HarnessNextgen("links", HarnessNextgen.Settings.model_validate(given), stand.engine._api.budget)
+    place = f"account/acc/cd/orgs/{ORG}/projects/{PROJECT}/pipelines/p/executions/{'A' * 22}/pipeline"
+
+    assert engine.read_argument(f"{shown}{place}") == "A" * 22
+    assert engine.read_argument(f"{shown}#/{place}") == "A" * 22
+    assert engine.read_argument(engine._links.to(*engine._page, "pipelines", "p", "executions", "A" * 22)) == "A" * 22
+    assert engine.read_argument(f"https://evil@app.harness.io/ng/{place}") is None
+    assert engine.read_argument(f"https://app.harness.io:99999999/ng/{place}") is None
+    await engine.aclose()
 
 
 async def test_people_may_look_at_another_host_than_we_call(stand: NextGenStand) -> None:

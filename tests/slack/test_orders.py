@@ -96,3 +96,15 @@ def test_a_message_names_executions_by_link_prefix_and_id_in_this_order() -> Non
     assert found.index("orders:inv_2") < found.index("inv_1aTbXbYx3SuM0Ex9Fk")
     assert "12" not in found
     assert len(found) == len(set(found))
+
+
+def test_the_parts_of_an_address_are_no_ids_of_their_own() -> None:
+    link = f"https://app.harness.io/ng/account/{'a1' * 11}/cd/orgs/o/projects/p/pipelines/shop/executions/{'b2' * 11}/pipeline"
+
+    assert executions_in({"text": f"failed: <{link}|open>, run {'c3' * 11}"}) == (link, "c3" * 11)
+
+
+def test_what_stands_before_an_attachment_is_read_too() -> None:
+    link = "https://app.harness.io/ng/account/a/cd/orgs/o/projects/p/pipelines/shop/executions/x/pipeline"
+
+    assert executions_in({"attachments": [{"pretext": f"Pipeline <{link}|shop> failed", "color": "#ff0000"}]}) == (link,)
