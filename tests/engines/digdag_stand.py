@@ -158,9 +158,7 @@ def point_of(execution: Execution, wanted: str) -> ResumePoint:
 
 
 @asynccontextmanager
-async def digdag(
-    flavour: Flavour = Flavour.OSS, attempts: int = 100, page: int = 100, **settings: Any
-) -> AsyncIterator[Stand]:
+async def digdag(flavour: Flavour = Flavour.OSS, attempts: int = 100, page: int = 100, **settings: Any) -> AsyncIterator[Stand]:
     """A server with the workflows of the tapes and some more, and an engine with these settings."""
     mailbox, clock = Mailbox(), ShiftedClock()
     simulator = DigdagSimulator(
