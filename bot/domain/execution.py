@@ -130,7 +130,10 @@ class Execution:
 
 @dataclass(frozen=True)
 class FailureNotice:
-    """One normalised message that something failed; `key` is the same for every delivery of the same failure."""
+    """One normalised message that something failed; `key` is the same for every delivery of the same failure.
+
+    `is_certain`: it says that it failed; else only that it ended, and nothing is posted before the engine says how.
+    """
 
     ref: ExecutionRef
     key: str
@@ -138,6 +141,7 @@ class FailureNotice:
     stage: str = ""
     message: str = ""
     at: datetime | None = None
+    is_certain: bool = True
 
 
 @dataclass(frozen=True)

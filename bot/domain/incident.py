@@ -56,6 +56,11 @@ class Incident:
         return f"inc-{self.id}"
 
     @property
+    def is_doubtful(self) -> bool:
+        """Something came to its end, and neither a notice nor the engine has said yet that it failed."""
+        return self.failures == 0 and self.failed_at is not None
+
+    @property
     def ref(self) -> ExecutionRef:
         """The newest execution."""
         return ExecutionRef(self.connection, self.execution_id)
@@ -87,6 +92,7 @@ def opened_by(notice: FailureNotice, workspace: str, now: datetime) -> Incident:
         name=clean(notice.name, 300),
         stage=clean(notice.stage, 300),
         error=clean(notice.message),
+        failures=int(notice.is_certain),
         opened_at=now,
         failed_at=notice.at or now,
     )
@@ -143,6 +149,7 @@ def ended(
 
 def described(incident: Incident, execution: Execution, now: datetime) -> Incident:
     """The incident with what the engine shows now, texts cleaned."""
+    has_failed = execution.status is ExecutionStatus.FAILED or bool(execution.points) or execution.pending_points
     return replace(
         incident,
         seen=execution,
@@ -153,4 +160,5 @@ def described(incident: Incident, execution: Execution, now: datetime) -> Incide
         name=execution.name or incident.name,
         stage=execution.failed_stage or incident.stage,
         error=execution.error or incident.error,
+        failures=1 if incident.is_doubtful and has_failed else incident.failures,
     )

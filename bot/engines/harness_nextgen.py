@@ -7,7 +7,7 @@ evidence   chain → a newer member whose notes carry our key?
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import ClassVar
@@ -36,8 +36,8 @@ from bot.engines.harness_nextgen_start import Starts, carries
 from bot.engines.harness_nextgen_view import FAILED, Found, PointKey, describe_execution
 from bot.engines.harness_nextgen_wire import (
     BAD_ENDS,
-    EVENTS_OF_ENDS,
     EVENTS_OF_STAGES,
+    GOOD_ENDS,
     RETRYABLE,
     ChainBody,
     DetailsBody,
@@ -47,10 +47,11 @@ from bot.engines.harness_nextgen_wire import (
     PipelinesBody,
     RetryStagesBody,
     SummaryBody,
+    says_failed,
+    texts_in,
 )
 
 NOT_WRITTEN_YET = 0.4  # seconds; the record of a new execution is written asynchronously
-DEPTH = 6
 ENDS_IN = ("executions", "deployments", "builds")
 CALLS_OF_A_LOOK = 4
 
@@ -187,14 +188,15 @@ class HarnessNextgen:
         except (ValueError, RecursionError, ValidationError):
             raise ContractViolation("This is not a notification of Harness NextGen.") from None
         if event is None:
-            return [self._notice(self._named_anywhere(read), EventBody(), "")]
+            return [self._notice(self._named_anywhere(read), EventBody(), is_certain=says_failed(texts_in(read)))]
         if not self._is_of_our_project(event):
             raise ContractViolation("The notification is about another account, organisation or project.")
-        stage = event.stage_id or "" if event.event in EVENTS_OF_STAGES else ""
-        is_end = event.event in EVENTS_OF_ENDS and (event.node_status or "failed") in BAD_ENDS
-        if not is_end and event.event not in EVENTS_OF_STAGES:
+        is_stage, is_end = event.event in EVENTS_OF_STAGES, event.event == "PipelineEnd"
+        if not (is_stage or is_end or event.event == "PipelineFailed") or (is_end and event.node_status in GOOD_ENDS):
             return ()
-        return [self._notice(event.execution or self.read_argument(event.url or ""), event, stage)]
+        execution = event.execution or self.read_argument(event.url or "")
+        stage = event.stage_id or "" if is_stage else ""
+        return [self._notice(execution, event, stage, is_certain=not is_end or event.node_status in BAD_ENDS)]
 
     def read_argument(self, text: str) -> str | None:
         """An id, or an address of an execution in this project."""
@@ -282,31 +284,21 @@ class HarnessNextgen:
         said = (event.account, event.org, event.project)
         return all(one in {None, ours} for one, ours in zip(said, self._scope.values(), strict=True))
 
-    def _notice(self, execution: str | None, event: EventBody, stage: str) -> FailureNotice:
+    def _notice(self, execution: str | None, event: EventBody, stage: str = "", *, is_certain: bool = True) -> FailureNotice:
         if execution is None or not is_id(execution):
             raise ContractViolation("The notification names no execution.")
         return FailureNotice(
             ref=ExecutionRef(self._connection, execution),
-            key=f"{execution}:{stage}:{event.step_id or ''}" if stage else execution,
+            key=(f"{execution}:{stage}:{event.step_id or ''}" if stage else execution) + ("" if is_certain else " ended"),
             name=event.name or "",
             stage=event.stage or "" if stage else "",
             message=event.error or "",
             at=None if event.ended_at is None else at(event.ended_at * 1000),
+            is_certain=is_certain,
         )
 
     def _named_anywhere(self, read: object) -> str | None:
-        texts = list(_texts(read, DEPTH))
+        texts = list(texts_in(read))
         named = next((value for key, value in texts if key == "planExecutionId" and is_id(value)), None)
         addresses = (self.read_argument(value) for _, value in texts if value.startswith("http"))
         return named or next((one for one in addresses if one is not None), None)
-
-
-def _texts(value: object, depth: int, key: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield key, value
-    elif depth and isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _texts(inner, depth - 1, str(name))
-    elif depth and isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner, depth - 1, key)

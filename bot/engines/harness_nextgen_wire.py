@@ -1,6 +1,6 @@
 """What Harness NextGen's REST API and its notification rules say, read into objects, and its words in ours."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -71,8 +71,11 @@ RERUN_AS_FAILED = frozenset({"Failed", "Aborted", "Expired", "ApprovalRejected"}
 """What `runAllStages=false` counts as failed: neither Errored nor AbortedByFreeze."""
 
 EVENTS_OF_STAGES = frozenset({"StageFailed", "StepFailed"})
-EVENTS_OF_ENDS = frozenset({"PipelineFailed", "PipelineEnd"})
-BAD_ENDS = frozenset({"failed", "aborted", "rejected", "expired"})
+BAD_ENDS = frozenset({"failed", "aborted", "rejected", "expired", "errored"})
+GOOD_ENDS = frozenset({"completed", "success", "succeeded", "skipped"})
+TEMPLATE_DEPTH = 6
+STATE_KEYS = frozenset({"state", "result", "eventtype"})
+FAILED_WORDS = BAD_ENDS | {"pipelinefailed", "stagefailed"} | {word.casefold() for word in RETRYABLE}
 
 
 def _word(given: Any) -> Any:
@@ -289,3 +292,21 @@ class NoticeBody(Body):
     """The envelope of a notification."""
 
     data: EventBody = Field(alias="eventData")
+
+
+def texts_in(value: object, depth: int = TEMPLATE_DEPTH, key: str = "") -> Iterator[tuple[str, str]]:
+    """The texts of a notification in somebody's own form, each with its key, not deeper than anybody writes."""
+    if isinstance(value, str):
+        yield key, value
+    elif depth and isinstance(value, dict):
+        for name, inner in value.items():
+            yield from texts_in(inner, depth - 1, str(name))
+    elif depth and isinstance(value, list):
+        for inner in value:
+            yield from texts_in(inner, depth - 1, key)
+
+
+def says_failed(texts: Iterable[tuple[str, str]]) -> bool:
+    """Whether a notification in somebody's own form has a word for its state that is one for a failure."""
+    states = (value for key, value in texts if "status" in key.casefold() or key.casefold() in STATE_KEYS)
+    return any(state.casefold() in FAILED_WORDS for state in states)

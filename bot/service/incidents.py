@@ -37,9 +37,17 @@ async def report_failure(core: Core, notice: FailureNotice, via: str) -> None:
         if incident is None:
             await _open(core, unit, notice, via, now)
             return
+        if not notice.is_certain:
+            actor = f"engine:{notice.ref.connection}"
+            unit.record(entry(incident, AuditAction.NOTICE_MERGED, actor, now, execution=notice.ref.id, notice=notice.key))
+            await unit.enqueue(describe_job(incident))
+            await watch_now(unit, incident.connection, incident.root)
+            return
         after, entries = merged(incident, notice, now)
         after = await unit.incidents.save(incident, after)
         unit.record(*entries)
+        if incident.is_doubtful:
+            await _route_later(core, unit, after, now)
         await unit.enqueue(describe_job(after))
         unit.messages.change(after.label, "card")
         await watch_now(unit, after.connection, after.root)
@@ -48,7 +56,8 @@ async def report_failure(core: Core, notice: FailureNotice, via: str) -> None:
 async def _open(core: Core, unit: Unit, notice: FailureNotice, via: str, now: datetime) -> Incident:
     incident = opened_by(notice, core.setup.workspace, now)
     is_held = await is_held_back(core, unit, incident, now)
-    if not is_held and not core.setup.needs_description(notice.ref.connection, incident.name):
+    is_silent = is_held or incident.is_doubtful
+    if not is_silent and not core.setup.needs_description(notice.ref.connection, incident.name):
         incident = replace(incident, channel=_channel(core, incident))
     incident = await unit.incidents.add(incident)
     unit.record(
@@ -70,10 +79,15 @@ async def _open(core: Core, unit: Unit, notice: FailureNotice, via: str, now: da
     await unit.enqueue(describe_job(incident))
     if incident.channel:
         want_card(unit, incident, not_before=now + seconds(timings.first_card))
-    else:
-        wait = now + seconds(timings.unrouted_card)
-        await unit.enqueue(Job("route", TIMER_QUEUE, {"incident_id": incident.id}, at=wait))
+    elif not incident.is_doubtful:
+        await _route_later(core, unit, incident, now)
     return incident
+
+
+async def _route_later(core: Core, unit: Unit, incident: Incident, now: datetime) -> None:
+    """A card at any rate, when the engine has not said where it belongs by then."""
+    wait = now + seconds(core.setup.timings.unrouted_card)
+    await unit.enqueue(Job("route", TIMER_QUEUE, {"incident_id": incident.id}, at=wait))
 
 
 async def _hold_back(unit: Unit, incident: Incident, now: datetime) -> None:
@@ -168,7 +182,7 @@ async def settle(core: Core, unit: Unit, incident: Incident, execution: Executio
     live = await unit.requests.live(execution.ref.connection, execution.root)
     after = described(before, execution, now)
     after, entries = _ended_by(after, execution, now) if live is None else (after, ())
-    is_held = await is_held_back(core, unit, after, now)
+    is_held = after.is_doubtful or await is_held_back(core, unit, after, now)
     after = after if is_held else replace(after, channel=after.channel or _channel(core, after))
     after = await unit.incidents.save(before, after)
     unit.record(*entries)
@@ -257,7 +271,7 @@ async def route_anyway(core: Core, incident_id: int) -> None:
     """Post the card of an incident whose engine did not say in time what decides its route: with what is known."""
     async with core.store.unit() as unit:
         incident = await unit.incidents.lock(incident_id)
-        if incident is None or incident.channel or incident.state is not IncidentState.OPEN:
+        if incident is None or incident.channel or incident.is_doubtful or incident.state is not IncidentState.OPEN:
             return
         if await is_held_back(core, unit, incident, core.now()):
             await _hold_back(unit, incident, core.now())

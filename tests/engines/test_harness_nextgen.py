@@ -1,5 +1,6 @@
 """What the engine for Harness NextGen promises beyond what all engines do."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -732,6 +733,45 @@ async def test_the_time_of_an_end_never_hides_the_failure(stand: NextGenStand, g
     (notice,) = await stand.engine.read_notice(edited(PIPELINE_FAILED, endTs=given), {})
 
     assert notice.at is None or notice.at.year in {1970, 2024}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_certain"),
+    [
+        ({"eventType": "PipelineEnd", "nodeStatus": None}, False),
+        ({"eventType": "PipelineEnd", "nodeStatus": "of2030"}, False),
+        ({"eventType": "PipelineEnd", "nodeStatus": "errored"}, True),
+        ({"eventType": "PipelineEnd", "nodeStatus": "aborted"}, True),
+        ({"eventType": "PipelineFailed", "nodeStatus": None}, True),
+        ({"eventType": "PipelineFailed", "nodeStatus": "of2030"}, True),
+    ],
+)
+async def test_an_end_that_does_not_say_how_is_not_told_as_a_failure(
+    stand: NextGenStand, changes: dict[str, Any], is_certain: bool
+) -> None:
+    (notice,) = await stand.engine.read_notice(edited(PIPELINE_FAILED, **changes), {})
+    (failed,) = await stand.engine.read_notice(PIPELINE_FAILED, {})
+
+    assert (notice.is_certain, notice.key == failed.key) == (is_certain, is_certain)
+
+
+@pytest.mark.parametrize(
+    ("told", "is_certain"),
+    [
+        ({"status": "Success"}, False),
+        ({}, False),
+        ({"status": "Failed"}, True),
+        ({"pipeline": {"nodeStatus": "ABORTED"}}, True),
+        ({"event_type": "x", "eventType": "PipelineFailed"}, True),
+        ({"text": "failed"}, False),
+    ],
+)
+async def test_a_template_of_somebodys_own_is_a_failure_where_it_says_so(
+    stand: NextGenStand, told: dict[str, Any], is_certain: bool
+) -> None:
+    (notice,) = await stand.engine.read_notice(json.dumps({"planExecutionId": "A" * 22, **told}).encode(), {})
+
+    assert notice.is_certain is is_certain
 
 
 LINKS = [

@@ -12,7 +12,7 @@ from bot.domain.incident import IncidentState
 from bot.domain.setup import ConnectionInfo, Route
 from bot.service.incidents import read_due, reject_notice, report_failure
 from bot.service.presses import Verb
-from tests.fake_engine import FakeEngine
+from tests.fake_engine import FakeEngine, Run
 from tests.fakes import FakeClock
 from tests.service.world import AUDIT, DEPLOYS, OTHER, RITA, World, open_world
 
@@ -58,6 +58,71 @@ async def test_different_notices_of_one_execution_at_once_are_one_incident(world
     assert await world.readings.incident(2) is None
     assert sorted(await world.tags()) == ["incident:notice:merged"] * 7 + ["incident:notice:received"]
     assert len(world.chat.in_channel(DEPLOYS)) == 1
+
+
+async def ended(world: World, run: Run, key: str = "ended") -> None:
+    """A notice that something ended, and not how."""
+    await report_failure(world.core, replace(world.engine.notice(run.id, key), is_certain=False), "hook")
+
+
+async def test_what_ended_well_and_was_told_without_saying_so_is_never_posted(world: World) -> None:
+    run = world.engine.fail()
+    world.engine.end(run.id, ExecutionStatus.SUCCEEDED)
+
+    await ended(world, run)
+    await world.live(120)
+
+    assert world.chat.posts == []
+    assert (await world.incident()).state is IncidentState.RESOLVED
+    assert await world.tags() == ["incident:notice:received", "incident:life:resolved"]
+
+
+async def test_what_ended_badly_and_was_told_without_saying_so_has_its_card_once_it_is_known(world: World) -> None:
+    run = world.engine.fail()
+    world.engine.faults.add("describe", *[NotSent("connection refused")] * 3)
+
+    await ended(world, run)
+    await world.wait(4)
+    assert world.chat.posts == []
+    await world.live(120)
+
+    assert "run-1" in world.card().text
+    assert (await world.incident()).failures == 1
+
+
+async def test_an_engine_that_is_away_does_not_make_a_failure_of_an_end(world: World) -> None:
+    run = world.engine.fail()
+    world.engine.faults.add("describe", *[NotSent("connection refused")] * 500)
+
+    await ended(world, run)
+    await world.live(300)
+
+    assert [post for post in world.chat.posts if "run-1" in str(post)] == []
+
+
+async def test_a_notice_of_the_failure_ends_the_doubt_while_the_engine_is_away(world: World) -> None:
+    run = world.engine.fail()
+    world.engine.faults.add("describe", *[NotSent("connection refused")] * 500)
+
+    await ended(world, run)
+    await world.report(run, "failed")
+    await world.live(90)
+
+    assert "run-1" in world.card().text
+
+
+async def test_an_end_of_a_known_failure_changes_nothing_by_itself(world: World) -> None:
+    incident = await world.failed()
+    run = world.engine.runs["run-1"]
+    world.engine.end(run.id, ExecutionStatus.SUCCEEDED)
+    await world.live(120)
+
+    await ended(world, run)
+    await world.live(60)
+
+    after = await world.incident()
+    assert (after.state, after.failures, after.label) == (IncidentState.RESOLVED, 1, incident.label)
+    assert "incident:life:reopened" not in await world.tags()
 
 
 async def test_a_card_shows_the_stages_with_the_failed_one_preselected(world: World) -> None:
