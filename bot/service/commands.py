@@ -17,7 +17,7 @@ from bot.domain.incident import Incident
 from bot.domain.messages import Answer, Choice, Listing, PickPoint, StartForm, Tone, Trail, Word
 from bot.domain.policy import Person, PersonKind, may_request
 from bot.domain.text import clean, listed, literal, nearest, shorten
-from bot.service import people, starts
+from bot.service import kills, people, starts
 from bot.service.chains import check_newest
 from bot.service.core import Core
 from bot.service.incidents import channel_for, open_for
@@ -172,6 +172,8 @@ class Commands:
         await check_newest(core, execution)
         shown = offer(core, execution)
         if not execution.points and not execution.pending_points:
+            if kills.can_be_ended(core, execution):
+                return await self._show_running(person, execution)
             raise Refusal("not_resumable", f"{_named(execution)}: {literal(execution.no_points) or 'it cannot be resumed.'}")
         async with core.store.unit() as unit:
             incident = await open_for(core, unit, execution, person.actor, core.now())
@@ -192,6 +194,13 @@ class Commands:
                     "unknown_person", "Slack does not tell me which groups you belong to at the moment. Please try again."
                 ) from None
         return Answer(f"Asked: {request.label} ({literal(point.label, 100)}). The rest is in <#{request.channel}>.", Tone.DONE)
+
+    async def _show_running(self, person: Person, execution: Execution) -> Answer:
+        """Its card, which offers to end it."""
+        async with self._core.store.unit() as unit:
+            incident = await open_for(self._core, unit, execution, person.actor, self._core.now())
+        where = f"in <#{incident.channel}> " if incident.channel else ""
+        return Answer(f"{_named(execution)} still runs, so there is nothing to resume. Its card {where}offers *Kill it*.")
 
     async def _admitted(self, lookup: Lookup, person: Person, execution: Execution) -> Person:
         """The person as known now. Raises Refusal, and tells nothing of the execution, to who may neither read nor ask."""

@@ -17,7 +17,7 @@ from bot.domain.policy import BOT_ACTOR
 from bot.domain.request import mention
 from bot.domain.setup import seconds
 from bot.domain.text import clean, cleaned, storable
-from bot.service import health
+from bot.service import health, kills
 from bot.service.chains import elder_by_call, in_chain, is_held_back
 from bot.service.core import Core
 from bot.service.requests import watch_now
@@ -101,9 +101,12 @@ async def open_for(core: Core, unit: Unit, execution: Execution, actor: str, now
         incident = await unit.incidents.lock_by_root(execution.ref.connection, execution.root)
     if incident is None:
         notice = FailureNotice(ref=execution.ref, key="", name=execution.name, at=execution.ended_at)
-        incident = await unit.incidents.add(opened_by(notice, core.setup.workspace, now))
+        opened = opened_by(notice, core.setup.workspace, now)
+        if not (execution.points or execution.pending_points or execution.status is ExecutionStatus.FAILED):
+            opened = replace(opened, failures=0, failed_at=None)
+        incident = await unit.incidents.add(opened)
         unit.record(entry(incident, AuditAction.INCIDENT_OPENED, actor, now))
-    elif incident.state is not IncidentState.OPEN and execution.points:
+    elif incident.state is not IncidentState.OPEN and (execution.points or kills.can_be_ended(core, execution)):
         unit.record(entry(incident, AuditAction.INCIDENT_REOPENED, actor, now))
         incident = await unit.incidents.save(incident, reopened(incident))
     settled = await settle(core, unit, incident, execution, now)

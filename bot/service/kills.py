@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from bot.domain.errors import Refusal, Unsupported
 from bot.domain.execution import Action, Evidence, Execution, ExecutionRef, Finding, Receipt, ResumePoint
 from bot.domain.incident import Incident, IncidentState
-from bot.domain.policy import Rules, applicable
+from bot.domain.policy import Policy, Rules, applicable
 from bot.domain.ports import Engine, KillsExecutions
 from bot.service.core import Core
 
@@ -18,23 +18,34 @@ POINT = ResumePoint(
 
 
 def is_offered(core: Core, incident: Incident) -> bool:
-    """Whether the execution runs, its engine can end it, and a policy of the file names the action."""
-    seen = incident.seen
-    if seen is None or incident.state is not IncidentState.OPEN or seen.status.is_terminal:
+    """Whether the incident's execution runs and can be ended from here."""
+    return incident.state is IncidentState.OPEN and incident.seen is not None and can_be_ended(core, incident.seen)
+
+
+def can_be_ended(core: Core, execution: Execution) -> bool:
+    """Whether it runs, its engine can end it, and a policy that holds for it names the action."""
+    if execution.status.is_terminal or not isinstance(core.engines.get(execution.ref.connection), KillsExecutions):
         return False
-    return isinstance(core.engines.get(incident.connection), KillsExecutions) and _is_named(core)
-
-
-def _is_named(core: Core) -> bool:
-    globs = [glob for policy in core.setup.policies for glob in policy.match.get("action", ())]
-    return any(glob != "*" and fnmatchcase(Action.KILL.value, glob) for glob in globs)
+    try:
+        rules_for(core, execution)
+    except Refusal:
+        return False
+    return True
 
 
 def rules_for(core: Core, execution: Execution) -> Rules:
-    """The policies that hold for ending it. Raises Refusal when none names the action, or none allows it."""
-    if not _is_named(core):
-        raise Refusal("not_named", "No policy names the action “kill”, so nobody can end executions from here.")
-    return applicable(core.setup.policies, core.setup.subject(execution, Action.KILL, ()))
+    """The policies that hold for ending it. Raises Refusal unless one of them names the action, or when none allows it.
+
+    So the built-in policy never does, nor one for all actions.
+    """
+    rules = applicable(core.setup.policies, core.setup.subject(execution, Action.KILL, ()))
+    if not any(_names_it(policy) for policy in rules.policies):
+        raise Refusal("not_named", "No policy names the action “kill” for this, so nobody can end it from here.")
+    return rules
+
+
+def _names_it(policy: Policy) -> bool:
+    return any(glob != "*" and fnmatchcase(Action.KILL.value, glob) for glob in policy.match.get("action", ()))
 
 
 async def kill(engine: Engine, ref: ExecutionRef, send_before: float) -> Receipt:

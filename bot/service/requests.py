@@ -74,7 +74,10 @@ async def request_resume(core: Core, unit: Unit, incident: Incident, wish: Wish)
 
     Raises Refusal, NotRead, WantsReason; nothing is written then.
     """
-    execution = await _readable(unit, incident, wish.again)
+    execution = _readable(incident)
+    live = await unit.requests.live_of(incident)
+    if live is not None and (wish.again is None or live.id != wish.again.id):
+        raise _asked_already(live)
     if not execution.points:
         raise Refusal("not_resumable", literal(execution.no_points) or "It cannot be resumed at the moment.")
     rules = rules_for(core, execution, wish.point)
@@ -82,8 +85,14 @@ async def request_resume(core: Core, unit: Unit, incident: Incident, wish: Wish)
 
 
 async def request_kill(core: Core, unit: Unit, incident: Incident, wish: Wish) -> Request:
-    """A new request to end the incident's execution, which runs. Raises as `request_resume` does."""
-    execution = await _readable(unit, incident, None)
+    """A new request to end the incident's execution, which runs. Raises as `request_resume` does.
+
+    It may live beside the request that the execution runs for, and beside no other.
+    """
+    execution = _readable(incident)
+    live = await unit.requests.live_of(incident)
+    if live is not None and (live.action is Action.KILL or live.state is not RequestState.RUNNING):
+        raise _asked_already(live)
     return await _request(core, unit, incident, wish, kills.rules_for(core, execution))
 
 
@@ -131,7 +140,7 @@ def _new(incident: Incident, execution: Execution, wish: Wish, rules: Rules, now
     )
 
 
-async def _readable(unit: Unit, incident: Incident, again: Request | None) -> Execution:
+def _readable(incident: Incident) -> Execution:
     if incident.state is not IncidentState.OPEN:
         raise Refusal("ended", f"{incident.label} has ended: {literal(incident.closed_because) or incident.state.value}.")
     execution = incident.seen
@@ -140,10 +149,11 @@ async def _readable(unit: Unit, incident: Incident, again: Request | None) -> Ex
         raise Refusal(
             "not_read", f"I have not been able to read this execution from its engine yet{why}. Please try again shortly."
         )
-    live = await unit.requests.live_of(incident)
-    if live is not None and (again is None or live.id != again.id):
-        raise Refusal("already_asked", f"{live.label} asks for this already: {describe_state_now(live)}")
     return execution
+
+
+def _asked_already(live: Request) -> Refusal:
+    return Refusal("already_asked", f"{live.label} asks for this already: {describe_state_now(live)}")
 
 
 def describe_state_now(request: Request) -> str:
@@ -192,11 +202,10 @@ def watch_job(request: Request, at: datetime | None = None) -> Job:
 
 
 async def watch_now(unit: Unit, connection: str, root: str) -> None:
-    """Let the watch of a running request look at once, as when a notice says that its execution came to an end."""
-    live = await unit.requests.live(connection, root) if root else None
-    if live is not None and live.state is RequestState.RUNNING:
-        await unit.requests.save(live, replace(live, version=live.version + 1, not_before=None))
-        await unit.enqueue(watch_job(live))
+    """Let the watch of what runs look at once, as when a notice says that its execution came to an end."""
+    for running in await unit.requests.running(connection, root) if root else ():
+        await unit.requests.save(running, replace(running, version=running.version + 1, not_before=None))
+        await unit.enqueue(watch_job(running))
 
 
 def parent_of(request: Request) -> str:

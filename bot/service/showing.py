@@ -1,5 +1,6 @@
 """What a message shows at this moment: the row says which subject and surface, the tables say the rest."""
 
+from bot.domain.execution import Action
 from bot.domain.incident import IncidentState
 from bot.domain.messages import Approval, Card, Home, Modal, Note, NoteKind, Shown, StartCard, Storm
 from bot.domain.policy import Person, approvals_missing
@@ -54,7 +55,8 @@ async def _card(core: Core, readings: Readings, incident_id: int) -> Card | None
     is_free = request is None or not request.state.is_live
     is_open = incident.state is IncidentState.OPEN
     may_retry = is_open and is_free and incident.seen is not None and bool(incident.seen.points) and not incident.trouble
-    may_kill = is_free and kills.is_offered(core, incident)
+    is_running = request is not None and request.state is RequestState.RUNNING and request.action is not Action.KILL
+    may_kill = (is_free or is_running) and kills.is_offered(core, incident)
     title = info.title if info else ""
     return Card(incident, request, may_retry=may_retry, may_kill=may_kill, engine_title=title)
 

@@ -47,13 +47,14 @@ def _values(request: Request) -> dict[str, Any]:
 LOOK = Prepared(select(requests).where(requests.c.id == bindparam("of")))
 LOCK = Prepared(select(requests).where(requests.c.id == bindparam("of")).with_for_update())
 _is_live = requests.c.state == func.any(bindparam("states", type_=ARRAY(Text)))
-LIVE_ONE = Prepared(
-    select(requests).where(requests.c.connection == bindparam("on"), requests.c.root == bindparam("chain"), _is_live)
-)
+_kill_first = (requests.c.action != Action.KILL.value, requests.c.id)
+_all_live = select(requests).where(requests.c.connection == bindparam("on"), requests.c.root == bindparam("chain"), _is_live)
+LIVE_ONES = Prepared(_all_live.order_by(*_kill_first))
 LIVE_OF = Prepared(
     select(requests)
     .join(incidents, (incidents.c.connection == requests.c.connection) & (incidents.c.root == requests.c.root))
     .where(incidents.c.id == bindparam("of"), _is_live)
+    .order_by(*_kill_first)
 )
 NEWEST = Prepared(select(requests).where(requests.c.incident_id == bindparam("of")).order_by(requests.c.id.desc()).limit(1))
 _is_resume = requests.c.incident_id.is_not(None) & (requests.c.action != Action.KILL.value)
@@ -145,11 +146,16 @@ class RequestRows:
         return driver_of(self._connection)
 
     async def live(self, connection: str, root: str) -> Request | None:
-        """The one live request of a chain."""
-        return await self._with_decisions(await LIVE_ONE.first(self._driver, on=connection, chain=root, states=LIVE_STATES))
+        """The one live request of a chain, or the kill that lives beside it."""
+        return await self._with_decisions(await LIVE_ONES.first(self._driver, on=connection, chain=root, states=LIVE_STATES))
+
+    async def running(self, connection: str, root: str) -> Sequence[Request]:
+        """The requests of a chain that are watched; without their decisions."""
+        states = [RequestState.RUNNING.value]
+        return [request_from(row) for row in await LIVE_ONES.rows(self._driver, on=connection, chain=root, states=states)]
 
     async def live_of(self, incident: Incident) -> Request | None:
-        """The one live request of an incident's chain."""
+        """The one live request of an incident's chain, or the kill that lives beside it."""
         asked = self._live_ahead.pop(incident.id, None)
         if asked is None:
             return await self.live(incident.connection, incident.root)

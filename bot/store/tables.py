@@ -142,7 +142,9 @@ requests = Table(
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("ended_at", MOMENT),
 )
-Index("uq_requests_live", requests.c.connection, requests.c.root, unique=True, postgresql_where=text(LIVE_STATES))
+_CHAIN = (requests.c.connection, requests.c.root)
+Index("uq_requests_live", *_CHAIN, unique=True, postgresql_where=text(f"{LIVE_STATES} AND action <> 'kill'"))
+Index("uq_requests_live_kill", *_CHAIN, unique=True, postgresql_where=text(f"{LIVE_STATES} AND action = 'kill'"))
 Index("ix_requests_live_state", requests.c.state, requests.c.not_before, postgresql_where=text(LIVE_STATES))
 Index("ix_requests_requester", requests.c.requester, requests.c.id)
 

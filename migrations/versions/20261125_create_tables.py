@@ -280,7 +280,14 @@ def upgrade() -> None:
         "requests",
         ["connection", "root"],
         unique=True,
-        postgresql_where=sa.text("state IN ('pending', 'approved', 'resuming', 'running', 'unknown')"),
+        postgresql_where=sa.text("state IN ('pending', 'approved', 'resuming', 'running', 'unknown') AND action <> 'kill'"),
+    )
+    op.create_index(
+        "uq_requests_live_kill",
+        "requests",
+        ["connection", "root"],
+        unique=True,
+        postgresql_where=sa.text("state IN ('pending', 'approved', 'resuming', 'running', 'unknown') AND action = 'kill'"),
     )
     op.create_table(
         "decisions",
@@ -299,9 +306,14 @@ def downgrade() -> None:
     op.drop_table("workspaces")
     op.drop_table("decisions")
     op.drop_index(
+        "uq_requests_live_kill",
+        table_name="requests",
+        postgresql_where=sa.text("state IN ('pending', 'approved', 'resuming', 'running', 'unknown') AND action = 'kill'"),
+    )
+    op.drop_index(
         "uq_requests_live",
         table_name="requests",
-        postgresql_where=sa.text("state IN ('pending', 'approved', 'resuming', 'running', 'unknown')"),
+        postgresql_where=sa.text("state IN ('pending', 'approved', 'resuming', 'running', 'unknown') AND action <> 'kill'"),
     )
     op.drop_index("ix_requests_requester", table_name="requests")
     op.drop_index(

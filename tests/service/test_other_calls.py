@@ -6,15 +6,16 @@ from dataclasses import replace
 import pytest
 
 from bot.domain.choices import choice_value
-from bot.domain.errors import NotResumable, NotSent, OutcomeUnknown, Unsupported
-from bot.domain.execution import Action, Evidence, ExecutionStatus, Finding, InputKind, StartInput, StartTarget
+from bot.domain.errors import NotResumable, NotSent, OutcomeUnknown, Refusal, Unsupported
+from bot.domain.execution import Action, Evidence, ExecutionRef, ExecutionStatus, Finding, InputKind, StartInput, StartTarget
 from bot.domain.incident import IncidentState
 from bot.domain.messages import START_CHOICE, Answer, PickPoint, StartForm, Word
 from bot.domain.policy import Policy
 from bot.domain.request import Request, RequestState
+from bot.service import kills
 from bot.service.presses import Outcome, Verb
 from bot.service.starts import Filled, Wanted
-from tests.fake_engine import EndingEngine, StartingEngine
+from tests.fake_engine import EndingEngine, FakeEngine, StartingEngine
 from tests.fakes import FakeClock
 from tests.service.world import ARNO, DEPLOYS, GINA, LEA, NORA, RITA, World, open_world
 
@@ -336,6 +337,96 @@ async def test_what_runs_is_ended_once_its_own_policy_lets_it(ending: World) -> 
     assert (await ending.again(request)).state is S.SUCCEEDED
     assert (await ending.tags(request=request.label))[0] == "request:kill:requested"
     assert len(await ending.trail(action="request:call:sent", request=request.label)) == 1
+
+
+async def test_what_we_resumed_can_be_ended_while_we_watch_it(ending: World) -> None:
+    resumed = await ending.asked(await ending.failed())
+    await ending.press(ARNO, Verb.APPROVE, resumed)
+    await ending.wait(5)
+    card = ending.card().text
+
+    outcome = await ending.press(RITA, Verb.KILL, await ending.incident())
+    await ending.work()
+    kill = await ending.newest(await ending.incident())
+    await ending.press(LEA, Verb.APPROVE, kill)
+    await ending.wait(60)
+
+    assert "Kill it" in card
+    assert not outcome.is_refusal
+    assert kill.root == resumed.root
+    assert ((await ending.again(kill)).state, (await ending.again(resumed)).state) == (S.SUCCEEDED, S.FAILED)
+    assert [call.point for call in ending.engine.calls] == ["from:deploy", "kill"]
+    assert (await ending.incident()).state is IncidentState.CLOSED
+
+
+async def test_a_second_kill_and_a_resume_are_refused_while_one_is_asked_for(ending: World) -> None:
+    resumed = await ending.asked(await ending.failed())
+    await ending.press(ARNO, Verb.APPROVE, resumed)
+    await ending.wait(5)
+    await ending.press(RITA, Verb.KILL, await ending.incident())
+
+    again = await ending.press(RITA, Verb.KILL, await ending.incident())
+    ending.engine.end("run-1", ExecutionStatus.FAILED)
+    await ending.wait(30)
+    retry = await ending.press(RITA, Verb.RETRY, await ending.incident())
+
+    assert again.answer is not None
+    assert "req-2 asks for this already" in again.answer.text
+    assert retry.answer is not None
+    assert "req-2 asks for this already" in retry.answer.text
+
+
+async def test_a_resume_that_is_not_sent_yet_stands_in_the_way_of_a_kill(ending: World) -> None:
+    incident = await ending.failed()
+    await ending.asked(incident)
+    ending.engine.runs["run-1"].move(ExecutionStatus.RUNNING)
+    await ending.run_task("engine:orders", "describe", incident_id=1)
+
+    outcome = await ending.press(RITA, Verb.KILL, await ending.incident())
+
+    assert outcome.answer is not None
+    assert "req-1 asks for this already" in outcome.answer.text
+
+
+async def test_a_healthy_execution_gets_a_card_without_retry_that_offers_to_end_it(ending: World) -> None:
+    run = ending.engine.fail(1, error="", stage="")
+    run.move(ExecutionStatus.RUNNING)
+
+    told = await ending.command(RITA, "resume", "run-1")
+    await ending.wait(3)
+    card = ending.card().text
+    outcome = await ending.press(RITA, Verb.KILL, await ending.incident())
+
+    assert "Kill it" in told.text
+    assert "Running" in card
+    assert "Kill it" in card
+    assert "Retry" not in card
+    assert "failed" not in card
+    assert not outcome.is_refusal
+
+
+async def test_a_healthy_execution_that_nobody_may_end_is_refused_as_before(world: World) -> None:
+    world.engine.fail(1).move(ExecutionStatus.RUNNING)
+
+    told = await world.command(RITA, "resume", "run-1")
+
+    assert "cannot be resumed" in told.text
+    assert await world.readings.incident(1) is None
+
+
+async def test_naming_the_kill_for_one_connection_opens_it_on_no_other(database: str) -> None:
+    clock = FakeClock()
+    engines: list[FakeEngine] = [EndingEngine("orders", clock), EndingEngine("billing", clock, prefix="bill")]
+    kill = Policy("kill", {"connection": ("billing",), "action": ("kill",)})
+    async with open_world(database, kill, engines=engines, clock=clock) as world:
+        world.engine.fail(1).move(ExecutionStatus.RUNNING)
+        execution = await world.engine.describe(ExecutionRef("orders", "run-1"))
+
+        told = await world.command(RITA, "resume", "run-1")
+
+        assert "cannot be resumed" in told.text
+        with pytest.raises(Refusal, match="No policy names"):
+            kills.rules_for(world.core, execution)
 
 
 async def test_a_policy_that_wants_a_reason_for_a_kill_is_given_a_form_first(database: str) -> None:
