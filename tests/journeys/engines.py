@@ -1,6 +1,6 @@
 """A Restate server, real or simulated, behind a door that scripts faults and a counter that sees what really got through.
 
-bot ─▶ Door (faults, record) ─▶ Counter (resume calls, with the intents that stood committed when each came) ─▶ server
+bot ─▶ Door (faults, record) ─▶ Counter (calls with effect, and the intents that stood committed when each came) ─▶ server
 """
 
 import os
@@ -16,6 +16,9 @@ from bot.simulators.restate_door import Door
 from tests.restate_lab.lab import RestateLab, find_server
 from tests.restate_lab.worlds import Forward, RealWorld, RestateWorld, SimulatedWorld, open_stage, server_or_skip
 
+END = "kill"
+VERBS = frozenset({"resume", "restart-as-new", END})
+
 
 @dataclass
 class ResumeCall:
@@ -23,6 +26,7 @@ class ResumeCall:
 
     at: datetime
     execution: str
+    verb: str
     intents: int
     status: int | None = None
 
@@ -32,26 +36,28 @@ class ResumeCall:
         return self.status is None or 200 <= self.status < 300
 
 
-async def _none_known(_execution: str) -> int:
+async def _none_known(_execution: str, _verb: str) -> int:
     return 0
 
 
 class Counter:
-    """An ASGI app around the server that keeps a ResumeCall of each."""
+    """An ASGI app around the server that keeps a ResumeCall of each; the ends that come before a restart stand apart."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self.calls: list[ResumeCall] = []
-        self.intents: Callable[[str], Awaitable[int]] = _none_known
+        self.ends: list[ResumeCall] = []
+        self.intents: Callable[[str, str], Awaitable[int]] = _none_known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on."""
         parts = scope.get("path", "").strip("/").split("/")
-        if scope["type"] != "http" or scope["method"] != "PATCH" or parts[-1] != "resume":
+        if scope["type"] != "http" or scope["method"] != "PATCH" or parts[-1] not in VERBS:
             await self._app(scope, receive, send)
             return
-        call = ResumeCall(datetime.now(UTC), parts[1], await self.intents(parts[1]))
-        self.calls.append(call)
+        _, execution, verb = parts
+        call = ResumeCall(datetime.now(UTC), execution, verb, await self.intents(execution, verb))
+        (self.ends if verb == END else self.calls).append(call)
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -15,6 +15,7 @@ from tests.journeys.ledger import Entry, Placed
 
 STEPS: Mapping[str, tuple[frozenset[str | None], str]] = {
     "request:resume:requested": (frozenset({None}), "pending"),
+    "request:restart:requested": (frozenset({None}), "pending"),
     "request:decision:approved": (frozenset({"pending"}), "approved"),
     "request:decision:rejected": (frozenset({"pending", "approved"}), "rejected"),
     "request:call:sent": (frozenset({"approved"}), "resuming"),
@@ -34,8 +35,9 @@ STEPS: Mapping[str, tuple[frozenset[str | None], str]] = {
 }
 LIVE = frozenset({"pending", "approved", "resuming", "running", "unknown"})
 WRITTEN_BY = {
-    "Retry": frozenset({"request:resume:requested", "incident:request:refused"}),
+    "Retry": frozenset({"request:resume:requested", "request:restart:requested", "incident:request:refused"}),
     "Approve": frozenset({"request:decision:approved", "request:decision:refused"}),
+    "Close as not run": frozenset({"request:unknown:closed", "request:decision:refused"}),
 }
 ENDS = {"succeeded": "completed", "failed": "paused"}
 WORDS = {"succeeded": "Succeeded", "failed": "Failed again"}
@@ -67,7 +69,9 @@ class History:
     entries: Sequence[Entry]
     requests: Mapping[str, str]
     calls: Sequence[ResumeCall]
-    engine_status: str | None
+    ends: Sequence[ResumeCall]
+    restarted: Sequence[str]
+    engine_status: str | None  # of what runs on
     tries: int
     cards: Sequence[Shown]
     messages: Sequence[Placed]
@@ -100,9 +104,14 @@ class History:
         effective = [call for call in self.calls if call.may_have_had_effect]
         if len(effective) > len(decided):
             yield f"{len(decided)} decisions and {len(effective)} calls that may have had an effect"
-        for number, call in enumerate(self.calls, 1):
-            if call.intents < number:
-                yield f"call {number} reached the engine when {call.intents} intents were committed"
+        if sum(end.may_have_had_effect for end in self.ends) > len(decided):
+            yield f"{len(decided)} decisions and {len(self.ends)} ends"
+        if len(self.restarted) > 1:
+            yield f"it was begun anew {len(self.restarted)} times"
+        for calls, name in ((self.calls, "call"), (self.ends, "end")):
+            for number, call in enumerate(calls, 1):
+                if call.intents < number:
+                    yield f"{name} {number} reached the engine when {call.intents} intents were committed"
         if self.tries > TRIES_A_RUN * (1 + len(decided)):
             yield f"the engine tried the stage {self.tries} times after {len(decided)} decisions"
 
@@ -147,7 +156,7 @@ class History:
         for card in live:
             if WORDS.get(last, "") not in card.text:
                 yield f"the request is {last} and the card says: {card.text}"
-            if card.has_retry != (last == "failed"):
+            if card.has_retry != (last in {"failed", "cancelled"}):
                 yield f"the request is {last} and the card has {'a' if card.has_retry else 'no'} Retry"
         if last in ENDS and not any(message.surface == "result" for message in self.messages):
             yield "the thread has no line about the end"

@@ -17,7 +17,7 @@ SELECT id, entry FROM audit_entries
  WHERE execution = %(execution)s OR incident = ANY(%(incidents)s) OR request = ANY(%(requests)s)
  ORDER BY id
 """
-INTENTS = "SELECT count(*) AS n FROM audit_entries WHERE execution = %(execution)s AND action = 'request:call:sent'"
+INTENTS = "SELECT count(*) AS n FROM audit_entries WHERE execution = %(execution)s AND action = %(action)s"
 INCIDENTS = "SELECT 'inc-' || incident_id AS label FROM incident_executions WHERE execution_id = %(execution)s"
 REQUESTS = "SELECT 'req-' || id AS label, state FROM requests WHERE execution_id = %(execution)s ORDER BY id"
 MESSAGES = """
@@ -66,9 +66,9 @@ class Ledger:
         async with await psycopg.AsyncConnection.connect(conninfo, row_factory=dict_row, connect_timeout=5) as connection:
             return await (await connection.execute(statement.encode(), values)).fetchall()
 
-    async def intents(self, execution: str) -> int:
+    async def intents(self, execution: str, action: str = "request:call:sent") -> int:
         """How many calls on the execution are announced."""
-        return int((await self.rows(INTENTS, execution=execution))[0]["n"])
+        return int((await self.rows(INTENTS, execution=execution, action=action))[0]["n"])
 
     async def is_watched(self) -> bool:
         """Whether the engine has been asked for failures, so that what fails from now on counts."""

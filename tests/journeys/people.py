@@ -61,6 +61,13 @@ class People:
         """Press the newest such button."""
         return await self.press_at(user, label, execution, await self.sees_button(execution, label, limit))
 
+    async def choose(self, user: str, stage: str, execution: str) -> None:
+        """Choose a stage on the execution's newest card: it is what this person's next Retry asks for."""
+        card, _, _ = await self.sees_button(execution, "Retry")
+        block, select = next((block, each) for block, each in _elements(card) if each["type"] == "static_select")
+        (value,) = [each["value"] for each in select["options"] if each["text"]["text"].startswith(stage)]
+        await self.slack.choose(user, card.channel, card.ts, block, select["action_id"], value=value)
+
     async def press_together(self, users: Iterable[str], label: str, execution: str) -> list[Pressed]:
         """All of them press the same button at the same moment."""
         place = await self.sees_button(execution, label)
@@ -106,11 +113,16 @@ def has_button(message: Message, label: str) -> bool:
 
 
 def _places(message: Message, label: str) -> Iterator[tuple[str, str]]:
+    for block, element in _elements(message):
+        if element["type"] == "button" and element["text"]["text"] == label:
+            yield block, element["action_id"]
+
+
+def _elements(message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
     for block in message.blocks:
-        elements: list[dict[str, Any]] = [*block.get("elements", []), block.get("accessory", {})]
-        for element in elements:
-            if element.get("type") == "button" and element["text"]["text"] == label:
-                yield block["block_id"], element["action_id"]
+        for element in [*block.get("elements", []), block.get("accessory", {})]:
+            if "type" in element:
+                yield block["block_id"], element
 
 
 def workspace(bot_url: str, *, pace: bool) -> SlackSimulator:

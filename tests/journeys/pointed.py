@@ -1,6 +1,7 @@
 """The product's parts with fail points around them: the store, the engine's call, the posts to the chat.
 
 press      ─tx─▶ after_decision ─▶ ack
+prepare    ─tx─▶ after_end_intent ─▶ before_end_bytes ─▶ after_end_bytes ─▶ answer ─▶ before_end_receipt ─tx─▶
 carry_out  ─tx─▶ after_intent ─▶ connect ─▶ before_bytes ─▶ after_bytes ─▶ answer ─▶ before_receipt ─tx─ in_receipt ─▶ commit
 deliver    ─▶ before_<surface> ─▶ chat.post ─▶ after_<surface> ─tx─▶
 """
@@ -28,7 +29,8 @@ from bot.store.unit_of_work import SqlStore, SqlUnit
 from tests.journeys.points import Points
 
 BEFORE_COMMIT = {AuditAction.RECEIPT_RUNNING: "in_receipt"}
-AFTER_COMMIT = {AuditAction.APPROVED: "after_decision", AuditAction.CALL_SENT: "after_intent"}
+INTENTS = {AuditAction.CALL_SENT: "after_intent", AuditAction.PREPARING: "after_end_intent"}
+AFTER_COMMIT = {AuditAction.APPROVED: "after_decision", **INTENTS}
 
 
 class PointedStore:
@@ -49,7 +51,7 @@ class PointedStore:
             self._pass(AFTER_COMMIT, entries)
         finally:
             for entry in entries:
-                if entry.action is not AuditAction.CALL_SENT:  # its call is yet to come, and leaves
+                if entry.action not in INTENTS:  # its call is yet to come, and leaves
                     self.points.leave(entry.execution or "")
 
     def _pass(self, names: Mapping[AuditAction, str], entries: Sequence[AuditEntry]) -> None:
@@ -70,10 +72,10 @@ class PointedTransport(httpx.AsyncBaseTransport):
 
         async def trace(event: str, info: Mapping[str, Any]) -> None:
             if event.endswith(".send_request_headers.started"):
-                self._reach("before_bytes")
+                self._reach("before")
             await guard(event, info)
             if event.endswith(".send_request_body.complete"):
-                self._reach("after_bytes")
+                self._reach("after")
 
         request.extensions = {**request.extensions, "trace": trace}
         return await self._inner.handle_async_request(request)
@@ -84,21 +86,35 @@ class PointedTransport(httpx.AsyncBaseTransport):
 
 
 class PointedRestate(Restate):
-    """Restate with points around the one call."""
+    """Restate with points around the one call, and around the end before it."""
 
     def __init__(self, product: Restate, settings: BaseModel, points: Points) -> None:
         assert isinstance(settings, RestateSettings)
         client = product._client
         super().__init__(client._connection, settings, client._throttle)
-        self._points, self._on_call = points, ""
+        self._points, self._on_call, self._bytes = points, "", "bytes"
         fresh = self._client._fresh_client
 
         def fresh_and_pointed() -> httpx.AsyncClient:
             made = fresh()
-            made._transport = PointedTransport(made._transport, lambda point: points.reach(point, self._on_call))
+            made._transport = PointedTransport(made._transport, self._reach_bytes)
             return made
 
         self._client._fresh_client = fresh_and_pointed  # type: ignore[method-assign]  # the seam where bytes leave
+
+    def _reach_bytes(self, side: str) -> None:
+        self._points.reach(f"{side}_{self._bytes}", self._on_call)
+
+    async def prepare(self, ref: ExecutionRef, point: ResumePoint, send_before: float) -> bool:
+        """The end before a restart."""
+        self._on_call, self._bytes = ref.id, "end_bytes"
+        try:
+            had_to_end = await super().prepare(ref, point, send_before)
+            self._points.reach("before_end_receipt", ref.id)
+            return had_to_end
+        finally:
+            self._bytes = "bytes"
+            self._points.leave(ref.id)
 
     async def resume(self, ref: ExecutionRef, point: ResumePoint, key: str, send_before: float) -> Receipt:
         """The one call; its client lets no two leave at once, so one name is enough."""

@@ -15,7 +15,7 @@ from bot.simulators.serving import serve
 from bot.store.embedded import attach
 from tests.journeys import bots
 from tests.journeys.bots import Bot
-from tests.journeys.engines import EngineSide
+from tests.journeys.engines import END, EngineSide
 from tests.journeys.history import History, Press, Shown
 from tests.journeys.ledger import Ledger
 from tests.journeys.people import AUDIT, DEPLOYS, RELEASE, RITA, SECRET, TOKEN, People, has_button, workspace
@@ -41,6 +41,7 @@ name = "journeys"
 requesters = ["anyone"]
 approvers = ["{RITA}", "{RELEASE}"]
 """
+ENDS = frozenset({"succeeded", "failed", "refused", "superseded"})
 LEFT_OVER = "left over from a fault"
 
 
@@ -66,8 +67,8 @@ class Stand:
         self._folder, self._started = folder, 0
         engine.counter.intents = self._intents
 
-    async def _intents(self, execution: str) -> int:
-        return await self.ledger.intents(execution)
+    async def _intents(self, execution: str, verb: str) -> int:
+        return await self.ledger.intents(execution, "request:preparation:begun" if verb == END else "request:call:sent")
 
     # ---- processes -----------------------------------------------------------------------
 
@@ -141,12 +142,12 @@ class Stand:
         """From now on its deploy passes."""
         await self.engine.world.plan(run.key)
 
-    async def is_over(self, run: Run, limit: float = 30.0) -> str:
+    async def is_over(self, run: Run, limit: float = 30.0, *, among: frozenset[str] = ENDS) -> str:
         """The state of its newest request, once that is at its end and shown."""
 
         async def ended() -> str | None:
             states = list((await self.ledger.requests(run.id)).values())
-            return states[-1] if states and states[-1] in {"succeeded", "failed", "refused", "superseded"} else None
+            return states[-1] if states and states[-1] in among else None
 
         return await until(ended, f"end of {run.id}", limit)
 
@@ -189,7 +190,9 @@ class Stand:
         verdict = await self.ledger.verdict()
         jobs = [] if may_give_up_jobs else await self.ledger.failed_jobs()
         tries = (await self.engine.world.attempts(run.key)).count("deploy")
-        status = await self.engine.world.query(f"SELECT status FROM sys_invocation WHERE id = '{run.id}'")
+        restarted = await self.engine.world.query(f"SELECT id, status FROM sys_invocation WHERE restarted_from = '{run.id}'")
+        own = await self.engine.world.query(f"SELECT status FROM sys_invocation WHERE id = '{run.id}'")
+        status = restarted or own
         return History(
             presses=[
                 Press(f"slack:T0PLAY/{pressed.user}", pressed.label)
@@ -199,6 +202,8 @@ class Stand:
             entries=await self.ledger.entries(run.id),
             requests=await self.ledger.requests(run.id),
             calls=[call for call in self.engine.counter.calls if call.execution == run.id],
+            ends=[call for call in self.engine.counter.ends if call.execution == run.id],
+            restarted=[row["id"] for row in restarted],
             engine_status=status[0]["status"] if status else None,
             tries=tries,
             cards=[Shown(m.ts, m.text, has_button(m, "Retry")) for m in self.people.cards(run.id)],

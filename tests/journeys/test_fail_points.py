@@ -14,6 +14,15 @@ from tests.journeys.stand import Stand, opened
 pytestmark = [pytest.mark.anyio, pytest.mark.journey]
 
 POINTS = ["after_decision", "after_intent", "before_bytes", "after_bytes", "before_receipt", "in_receipt"]
+END_POINTS = ["after_end_intent", "before_end_bytes", "after_end_bytes", "before_end_receipt"]
+RESTARTS = [  # freezes where another worker then does what the frozen one was about to do, or has done
+    *[(point, How.KILL) for point in END_POINTS],
+    *[(point, How.FREEZE) for point in END_POINTS[:3]],
+    ("after_intent", How.KILL),
+    ("after_bytes", How.KILL),
+    ("after_bytes", How.FREEZE),
+]
+UNPROVEN = {"after_intent"}  # nobody can say afterwards whether the restart is still on its way
 SURFACES = ["card", "approval", "decided", "result"]
 
 
@@ -65,6 +74,34 @@ async def test_no_promise_is_broken_whoever_ends_or_freezes_on_the_way_to_the_en
 
     assert outcome == ("succeeded" if how is How.KILL else "failed")
     assert await stand.complaints(run) == []
+
+
+@pytest.mark.parametrize(("point", "how"), RESTARTS)
+async def test_no_promise_is_broken_whoever_ends_or_freezes_around_the_two_calls_of_a_restart(
+    stand: Stand, point: str, how: How
+) -> None:
+    run = await stand.begin()
+    await stand.people.choose(RITA, "build", run.id)
+    await stand.people.press(RITA, "Retry", run.id)
+    await stand.repair(run)
+    stand.arming.arm(point, run.id, how)
+
+    pressing = asyncio.create_task(stand.people.press(ARNO, "Approve", run.id))
+    victim = await stand.is_reached(point, run)
+    if how is How.KILL:
+        await stand.start_again(victim)
+    outcome = await stand.is_over(run, among=frozenset({"unknown" if point in UNPROVEN else "succeeded"}))
+    if how is How.FREEZE:
+        await stand.thaw(victim, point, run)
+    await pressing
+    if outcome == "unknown":
+        await stand.people.press(RITA, "Close as not run", run.id)
+        await stand.is_over(run, among=frozenset({"cancelled"}))
+
+    assert await stand.complaints(run) == []
+    history = await stand.history(run)
+    assert len(history.restarted) == (0 if point in UNPROVEN else 1)
+    assert [end.status for end in history.ends if end.may_have_had_effect][-1:] == [200]
 
 
 @pytest.mark.parametrize("how", How)
