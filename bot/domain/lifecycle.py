@@ -252,7 +252,8 @@ def weighed(request: Request, evidence: Evidence, now: datetime, look_at: dateti
         data = {"seen": said, "new_execution": after.new_execution, "probable": evidence.is_probable or None}
         return after, (entry(after, AuditAction.EVIDENCE_HAPPENED, actor, now, **data),)
     if request.is_gone:
-        said = f"The engine accepted the call, so it may have run. {said}"
+        seen = "Nothing is to be seen of it now." if evidence.finding is Finding.HARMLESS else said
+        said = f"The engine accepted the call, so it may have run. {seen}"
     # to ask once more for an end does no harm, whatever became of the call before
     if evidence.finding is Finding.HARMLESS and (not request.is_gone or request.action is Action.KILL):
         after = moved(

@@ -259,7 +259,7 @@ def test_nothing_proves_that_what_was_answered_and_vanished_did_nothing() -> Non
     found, _ = lifecycle.weighed(after, evidence(Finding.HAPPENED, ref="run-2"), NOW, LATER)
 
     assert (after.state, after.is_gone, entry.action.value) == (S.UNKNOWN, True, "request:evidence:unclear")
-    assert after.outcome == "The engine accepted the call, so it may have run. No such attempt."
+    assert after.outcome == "The engine accepted the call, so it may have run. Nothing is to be seen of it now."
     assert found.state is S.RUNNING
 
 

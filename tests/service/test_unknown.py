@@ -373,7 +373,7 @@ async def test_a_call_that_was_answered_is_not_made_again_however_little_is_left
 
     after = await chained.again(request)
     assert (after.state, len(chained.engine.calls)) == (S.UNKNOWN, 1)
-    assert after.outcome == "The engine accepted the call, so it may have run. There is no run of that name."
+    assert after.outcome == "The engine accepted the call, so it may have run. Nothing is to be seen of it now."
     await chained.run_task("slack", "read_people")
     again = await chained.press(RITA, Verb.PRESS_AGAIN, request)
     assert not again.is_refusal
