@@ -75,7 +75,7 @@ class Starts:
         home, data = reply.data.get("application"), reply.data.get("found")
         if home is None or data is None:
             return []
-        found = self._api.read(PipelineBody if kind == "PIPELINE" else WorkflowBody, data)
+        found = self._api.read(PipelineBody, data) if kind == "PIPELINE" else self._api.read(WorkflowBody, data)
         return [await self._target(self._api.read(Entity, home), kind, found, found.variables)]
 
     async def _named(self, applications: Sequence[Entity], name: str) -> list[StartTarget]:

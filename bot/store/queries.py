@@ -139,7 +139,9 @@ class SqlReadings:
     async def lines(self, incidents: Sequence[Incident], requests: Sequence[Request]) -> tuple[Line, ...]:
         """Rows of a list, each with the address of the message it is about."""
         async with self._engine.connect() as connection:
-            addresses = await _addresses_of(connection, [each.label for each in (*incidents, *requests)])
+            addresses = await _addresses_of(
+                connection, [*(each.label for each in incidents), *(each.label for each in requests)]
+            )
         return (
             *[Line(incident=incident, link=addresses.get(incident.label, "")) for incident in incidents],
             *[Line(request=request, link=addresses.get(request.label, "")) for request in requests],
