@@ -49,6 +49,8 @@ class Timings:
     watch_longest: float = 15.0
     reread_first: float = 60.0
     reread_longest: float = 3600.0
+    pending_first: float = 2.0  # an execution that has failed and still runs is read as often: Retry waits for its end
+    pending_longest: float = 10.0
     lane_pause: float = 1.0  # between posts to a channel
     updates_a_minute: int = 40
     lookup_limit: float = 8.0

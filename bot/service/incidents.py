@@ -190,7 +190,10 @@ async def settle(core: Core, unit: Unit, incident: Incident, execution: Executio
     after = await unit.incidents.save(before, after)
     unit.record(*entries)
     await unit.incidents.link(after, execution.chain)
-    await unit.incidents.read_again_at(after.id, _next_reading(core, after, execution, now))
+    again = _next_reading(core, after, execution, now)
+    await unit.incidents.read_again_at(after.id, again)
+    if again is not None and execution.pending_points:  # somebody waits for Retry: not for the sweep
+        await unit.enqueue_once(Job("describe_later", TIMER_QUEUE, {"incident_id": after.id}, at=again))
     if after.channel and _shows_otherwise(before, after):
         want_card(unit, after)
     elif after.channel is None and after.state is IncidentState.OPEN and not is_held:
@@ -234,10 +237,11 @@ def _ended_by(incident: Incident, execution: Execution, now: datetime) -> tuple[
 def _next_reading(core: Core, incident: Incident, execution: Execution, now: datetime) -> datetime | None:
     if incident.state is not IncidentState.OPEN:
         return None
-    timings = core.setup.timings
-    if execution.pending_points or not execution.status.is_terminal:
+    timings, age = core.setup.timings, (now - (incident.failed_at or now)).total_seconds()
+    if execution.pending_points:
+        return now + seconds(min(max(timings.pending_first, age / 4), timings.pending_longest))
+    if not execution.status.is_terminal:
         return now + seconds(min(timings.reread_first, 10.0))
-    age = (now - (incident.failed_at or now)).total_seconds()
     return now + seconds(min(max(timings.reread_first, age / 4), timings.reread_longest))
 
 
