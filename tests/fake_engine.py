@@ -269,6 +269,11 @@ class StartingEngine(FakeEngine):
         await self._admit("find_targets")
         return [target for target in self.targets if name in {target.name, target.key}]
 
+    def check_inputs(self, target: StartTarget, inputs: Mapping[str, str]) -> None:
+        """No tag is called latest here."""
+        if inputs.get("tag") == "latest":
+            raise NotResumable("A tag has to be one of a release.")
+
     async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
         """Begin a run of its own chain."""
         if self.clock.boot() >= send_before:

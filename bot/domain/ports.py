@@ -185,6 +185,15 @@ class StartsExecutions(Protocol):
 
 
 @runtime_checkable
+class ChecksInputs(Protocol):
+    """An engine that sees in inputs alone, without asking anybody, that a start would be refused."""
+
+    def check_inputs(self, target: StartTarget, inputs: Mapping[str, str]) -> None:
+        """Raises NotResumable with a sentence for who filled in the form."""
+        ...
+
+
+@runtime_checkable
 class KillsExecutions(Protocol):
     """An engine that can end a running execution."""
 

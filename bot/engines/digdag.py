@@ -187,6 +187,10 @@ class Digdag:
         """Workflows of this name; the application is a project."""
         return await self._starts.find(application, name)
 
+    def check_inputs(self, target: StartTarget, inputs: Mapping[str, str]) -> None:
+        """Whether session time and params can be sent."""
+        self._starts.check(target, inputs)
+
     async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
         """Starts an attempt of the session time given."""
         return await self._starts.start(target, inputs, key, send_before)

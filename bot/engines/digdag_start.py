@@ -36,6 +36,12 @@ class Starts:
                 found = await _or_none(self._api.workflow, name)
         return [self._target(workflow) for workflow in found]
 
+    @staticmethod
+    def check(target: StartTarget, inputs: Mapping[str, str]) -> None:
+        """Raises NotResumable where a start with these inputs could not be sent."""
+        _session_time(target, inputs)
+        _params(inputs)
+
     async def start(self, target: StartTarget, inputs: Mapping[str, str], key: str, send_before: float) -> Receipt:
         """Starts the workflow; the name makes a repeated call harmless."""
         session_time = _session_time(target, inputs)

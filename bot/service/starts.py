@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, replace
 
 from bot.domain import lifecycle
-from bot.domain.errors import EngineError, NotFound, Refusal, Unsupported
+from bot.domain.errors import EngineError, NotFound, NotResumable, Refusal, Unsupported
 from bot.domain.execution import Action, ExecutionRef, ResumePoint, StartTarget, is_allowed
 from bot.domain.messages import START_CHOICE, Answer, Choice, StartForm, Tone
 from bot.domain.policy import Person, Rules, Subject, applicable, may_request, unread
-from bot.domain.ports import StartsExecutions
+from bot.domain.ports import ChecksInputs, StartsExecutions
 from bot.domain.request import Request, RequestState, digest_of
 from bot.domain.text import clean, cleaned, listed, literal, nearest
 from bot.service import health, people
@@ -167,7 +167,7 @@ async def ask(core: Core, lookup: Lookup, person: Person) -> Answer:
     """Make the request of a submitted form. Raises Refusal."""
     filled = Filled(*json.loads(lookup.argument))
     target = await find_again(core, filled.connection, filled.name, filled.target)
-    _check_inputs(target, filled.inputs)
+    _check_inputs(core, target, filled.inputs)
     environment = environment_of(core, target, filled.inputs)
     rules = rules_for(core, target, environment)
     route = core.setup.route(target.connection, target.name, environment)
@@ -270,7 +270,7 @@ async def find_again(core: Core, connection: str, name: str, key: str) -> StartT
     return target
 
 
-def _check_inputs(target: StartTarget, inputs: Mapping[str, str]) -> None:
+def _check_inputs(core: Core, target: StartTarget, inputs: Mapping[str, str]) -> None:
     if set(inputs) - {each.key for each in target.inputs}:
         said = "asks for other inputs than when the form was opened. Please open it again."
         raise Refusal("form_outdated", f"Nothing was done: “{literal(target.name, 100)}” {said}")
@@ -284,3 +284,9 @@ def _check_inputs(target: StartTarget, inputs: Mapping[str, str]) -> None:
         if given and not is_allowed(each, given):
             offered = listed([literal(choice, 60) for choice in each.choices[:PREVIEW]], "or")
             raise Refusal("bad_input", f"Nothing was done: “{literal(each.label, 80)}” takes {offered}.")
+    engine = core.engine(target.connection)
+    if isinstance(engine, ChecksInputs):
+        try:
+            engine.check_inputs(target, inputs)
+        except NotResumable as error:
+            raise Refusal("bad_input", f"Nothing was done: {literal(clean(str(error), 500))}") from None

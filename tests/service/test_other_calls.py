@@ -163,7 +163,12 @@ async def test_a_start_is_asked_for_approved_sent_and_watched_without_a_card(sta
 
 
 @pytest.mark.parametrize(
-    ("inputs", "said"), [({}, "“Image tag” has to be given"), ({"tag": "x", "region": "mars"}, "“Region” takes eu or us")]
+    ("inputs", "said"),
+    [
+        ({}, "“Image tag” has to be given"),
+        ({"tag": "x", "region": "mars"}, "“Region” takes eu or us"),
+        ({"tag": "latest"}, "A tag has to be one of a release"),
+    ],
 )
 async def test_inputs_that_do_not_fit_are_refused_before_anything_is_asked(
     starting: World, inputs: dict[str, str], said: str
