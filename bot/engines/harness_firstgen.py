@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -26,6 +26,7 @@ from bot.domain.execution import (
     StartTarget,
 )
 from bot.domain.ports import Throttle
+from bot.engines._address import BaseAddress
 from bot.engines._harness_links import Links, at, is_id, typed_id
 from bot.engines.harness_firstgen_api import GraphQL
 from bot.engines.harness_firstgen_applications import MOST, Applications
@@ -80,9 +81,9 @@ class HarnessFirstgen:
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
-        base_url: str = Field(pattern=r"^https?://[^\s/]+(/gateway)?/?$")
+        base_url: BaseAddress = Field(pattern=r"^https?://[^\s/]+(/gateway)?/?$")
         account: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
-        ui_url: str = Field("", pattern=r"^(https?://\S+)?$")  # where people look, if not at base_url
+        ui_url: BaseAddress | Literal[""] = ""  # where people look, if not at base_url
         token: SecretStr | None = None
 
         @property

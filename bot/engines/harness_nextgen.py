@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -26,6 +26,7 @@ from bot.domain.execution import (
     StartTarget,
 )
 from bot.domain.ports import Purpose, Throttle, purpose
+from bot.engines._address import BaseAddress
 from bot.engines._harness_inputs import notes_of
 from bot.engines._harness_links import Links, at, is_id, typed_id
 from bot.engines._http import path_segment
@@ -84,11 +85,11 @@ class HarnessNextgen:
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
-        base_url: str = Field(pattern=r"^https?://[^\s/]+(/gateway)?/?$")
+        base_url: BaseAddress = Field(pattern=r"^https?://[^\s/]+(/gateway)?/?$")
         account: str = Field("", pattern=r"^[A-Za-z0-9_-]*$")
         org: str = Field(pattern=r"^[A-Za-z0-9_$-]+$")
         project: str = Field(pattern=r"^[A-Za-z0-9_$-]+$")
-        ui_url: str = Field("", pattern=r"^(https?://\S+)?$")  # where people look, if not at base_url
+        ui_url: BaseAddress | Literal[""] = ""  # where people look, if not at base_url
         token: SecretStr | None = None
 
         @model_validator(mode="after")

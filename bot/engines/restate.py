@@ -8,13 +8,13 @@ read_notice  {"invocation_id": "inv_…", "message"?: text}: a hint, the rest is
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from bot.domain.errors import ContractViolation, EngineError, NotFound, NotResumable, Unsupported
 from bot.domain.execution import (
@@ -29,6 +29,7 @@ from bot.domain.execution import (
     ResumePoint,
 )
 from bot.domain.ports import Throttle
+from bot.engines._address import BaseAddress, segments_below
 from bot.engines._http import Answer, EngineClient
 from bot.engines.restate_picture import (
     Baseline,
@@ -76,21 +77,9 @@ class RestateSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    admin_url: str
-    ui_url: str = ""  # where people see an invocation; empty: {admin_url}/ui
+    admin_url: BaseAddress
+    ui_url: BaseAddress | Literal[""] = ""  # where people see an invocation; empty: {admin_url}/ui
     token: SecretStr | None = None
-
-    @field_validator("admin_url", "ui_url")
-    @classmethod
-    def _is_base_address(cls, value: str, info: ValidationInfo) -> str:
-        parts = urlsplit(value)
-        if (value or info.field_name == "admin_url") and (
-            parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment
-        ):
-            raise ValueError("must be an address that begins with http:// or https://, without ? and #")
-        if parts.username is not None:
-            raise ValueError("must hold no user or password: use token")
-        return value.rstrip("/")
 
 
 class HookBody(BaseModel):
@@ -214,17 +203,11 @@ class Restate:
         wanted = text.strip()
         if INVOCATION_ID.fullmatch(wanted):
             return wanted
-        prefix = urlsplit(f"{self._ui_url}/invocations/")
         try:
-            given = urlsplit(wanted)
+            below = segments_below(urlsplit(f"{self._ui_url}/invocations"), urlsplit(wanted))
         except ValueError:
             return None
-        if (given.scheme, given.netloc.lower()) != (prefix.scheme, prefix.netloc.lower()):
-            return None
-        if not given.path.startswith(prefix.path):
-            return None
-        found = re.match(INVOCATION_ID.pattern + r"(?=/|$)", given.path.removeprefix(prefix.path))
-        return found[0] if found else None
+        return below[0] if below and INVOCATION_ID.fullmatch(below[0]) else None
 
     async def check(self) -> str:
         """The server's version, once it has answered a query."""
