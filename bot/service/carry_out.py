@@ -17,7 +17,7 @@ from bot.service.carry_out_start import carry_out_start
 from bot.service.core import Core
 from bot.service.prepare import prepare
 from bot.service.receipts import call_once, declare_lost, unchanged
-from bot.service.requests import end_early, enqueue_carry_out, expire, refresh_messages, save_step
+from bot.service.requests import end_early, enqueue_carry_out, expire, save_step
 from bot.service.unit import TIMER_QUEUE, Job
 
 
@@ -124,7 +124,6 @@ async def _intend(core: Core, request: Request, execution: Execution) -> Sending
             return None
         send_before = core.clock.boot() + core.setup.timings.send_window
         after = await save_step(unit, current, lifecycle.send(current, now))
-        refresh_messages(unit, after)
         return Sending(after, point, send_before)
 
 

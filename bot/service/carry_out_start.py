@@ -9,7 +9,7 @@ from bot.service import starts
 from bot.service.before_call import PEOPLE_UNREAD, people_read, still_allowed
 from bot.service.core import Core
 from bot.service.receipts import call_once, overtaken, put_off, refuse, unchanged
-from bot.service.requests import end_early, refresh_messages, save_step
+from bot.service.requests import end_early, save_step
 from bot.service.unit import Unit
 
 
@@ -34,7 +34,6 @@ async def carry_out_start(core: Core, request: Request) -> None:
             return
         send_before = core.clock.boot() + core.setup.timings.send_window
         after = await save_step(unit, current, lifecycle.send(current, core.now()))
-        refresh_messages(unit, after)
     engine = core.engine(after.connection)
     assert isinstance(engine, StartsExecutions)  # noqa: S101 — it found the target
     await call_once(core, after, engine.start(target, after.inputs, after.call_key, send_before))

@@ -3,6 +3,7 @@
 call ─▶ running │ refused │ approved again (not sent) │ unknown          cannot be made ─▶ put off │ refused │ superseded
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable
 from datetime import timedelta
@@ -20,11 +21,13 @@ from bot.service.requests import end_early, refresh_messages, save_step, want_in
 from bot.service.unit import TIMER_QUEUE, Job, Rank, Unit, engine_queue
 
 log = logging.getLogger(__name__)
+SHOWN_AFTER = 1.0  # seconds
 
 
 async def call_once(core: Core, request: Request, call: Awaitable[Receipt]) -> None:
-    """Make the one call and save what came of it."""
+    """Make the one call and save what came of it; that it is being sent is shown when that lasts."""
     on_behalf.set(_people(request))
+    showing = asyncio.create_task(_show_sending(core, request))
     try:
         receipt = await call
     except (OutcomeUnknown, ContractViolation) as error:
@@ -36,6 +39,16 @@ async def call_once(core: Core, request: Request, call: Awaitable[Receipt]) -> N
         await _save_declined(core, request, error)
     else:
         await save_receipt(core, request, receipt)
+    finally:
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)  # what is not shown now is shown with the receipt
+
+
+async def _show_sending(core: Core, request: Request) -> None:
+    """Most calls are answered sooner, and each update of a message counts against the workspace's budget."""
+    await asyncio.sleep(SHOWN_AFTER)
+    async with core.store.unit() as unit:
+        refresh_messages(unit, request)
 
 
 def _people(request: Request) -> str:

@@ -109,6 +109,7 @@ class QueueingStore(PointedStore):
 
             unit._jobs.enqueue = keep  # type: ignore[method-assign]  # the bug
             yield unit
+            await unit.messages.write()
             for statement, values in unit._last._waiting:
                 await statement.count(driver_of(unit.connection), **values)
             await _write_entries(unit)
