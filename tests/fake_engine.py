@@ -119,7 +119,8 @@ class FakeEngine:
         run = self.runs[execution]
         name = run.name if with_name else ""
         ref = ExecutionRef(self.connection, run.id)
-        return FailureNotice(ref, key or f"{run.id} {run.moves}", name, run.stage, run.error, self.clock.now())
+        key, at = key or f"{run.id} {run.moves}", self.clock.now()
+        return FailureNotice(ref, key, name, run.stage, run.error, at, may_repeat=not self.starts_new)
 
     @property
     def effects(self) -> list[EngineCall]:

@@ -133,6 +133,7 @@ class FailureNotice:
     """One normalised message that something failed; `key` is the same for every delivery of the same failure.
 
     `is_certain`: it says that it failed; else only that it ended, and nothing is posted before the engine says how.
+    `may_repeat`: the same execution can fail again after a resume; elsewhere each failure is one of a new execution.
     """
 
     ref: ExecutionRef
@@ -142,6 +143,7 @@ class FailureNotice:
     message: str = ""
     at: datetime | None = None
     is_certain: bool = True
+    may_repeat: bool = False
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def opened_by(notice: FailureNotice, workspace: str, now: datetime) -> Incident:
 
 def merged(incident: Incident, notice: FailureNotice, now: datetime) -> tuple[Incident, tuple[AuditEntry, ...]]:
     """The incident after one more notice of the same chain: reopened where it had ended, counted unless it was seen already."""
-    is_news = not _has_seen(incident, notice)
+    is_news = not _has_seen(incident, notice) and not _is_counted(incident, notice)
     after = replace(
         incident,
         execution_id=notice.ref.id,
@@ -116,6 +116,11 @@ def merged(incident: Incident, notice: FailureNotice, now: datetime) -> tuple[In
         after = reopened(after)
         entries.append(entry(after, AuditAction.INCIDENT_REOPENED, actor, now))
     return after, tuple(entries)
+
+
+def _is_counted(incident: Incident, notice: FailureNotice) -> bool:
+    """Whether the failure of this execution was told of before, perhaps one of its stages alone."""
+    return notice.ref.id == incident.execution_id and incident.failures > 0 and not notice.may_repeat
 
 
 def _has_seen(incident: Incident, notice: FailureNotice) -> bool:

@@ -189,7 +189,9 @@ class Restate:
             raise ContractViolation(f"The notice names {ref.id}, which Restate does not know.") from None
         except (EngineError, TimeoutError):
             # Restate is away: the hint is kept all the same, and repeats of it are told by their bytes.
-            notice = FailureNotice(ref, f"{ref.id}:hint:{hashlib.sha256(body).hexdigest()[:16]}", message=message)
+            notice = FailureNotice(
+                ref, f"{ref.id}:hint:{hashlib.sha256(body).hexdigest()[:16]}", message=message, may_repeat=True
+            )
         return [notice] if notice else []
 
     async def find_failures(self, since: datetime | None, limit: int = 200) -> Sequence[FailureNotice]:
@@ -305,7 +307,9 @@ class Restate:
         paused, journal = await asyncio.gather(self._reader.newest_paused(ref.id), self._reader.journal(ref.id))
         picture = Picture(row, paused, journal, step_failures=await self._reader.step_failures(row, journal))
         told = message or error_of(picture)
-        return FailureNotice(ref, _key(row, paused), row.target, failed_stage_of(picture), told, row.modified_at)
+        return FailureNotice(
+            ref, _key(row, paused), row.target, failed_stage_of(picture), told, row.modified_at, may_repeat=True
+        )
 
     def _notice_of(self, row: FailureRow, paused: PausedRow | None) -> FailureNotice:
         failure = paused.body.last_failure if paused and row.status == "paused" else None
@@ -316,6 +320,7 @@ class Restate:
             stage=(failure.name or "") if failure else "",
             message=failure.message if failure else row.completion_failure,
             at=row.modified_at,
+            may_repeat=True,
         )
 
 

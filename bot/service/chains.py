@@ -33,7 +33,7 @@ async def elder_by_call(core: Core, unit: Unit, incident: Incident, ref: Executi
     """The other incident of an execution that a call of ours began, locked."""
     if not forgets(core, ref.connection):
         return None
-    linked = await unit.incidents.lock_by_execution(ref.connection, ref.id)
+    linked = await unit.incidents.lock_linked(ref.connection, ref.id)
     if linked is not None and linked.id != incident.id:
         return linked
     begun_by = await unit.requests.begun_by(ref.connection, ref.id)

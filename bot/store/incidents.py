@@ -100,6 +100,11 @@ class IncidentRows:
             found = await BY_EXECUTION.first(driver, on=connection, execution=execution_id)
         return await self.lock(found.incident_id) if found else None
 
+    async def lock_linked(self, connection: str, execution_id: str) -> Incident | None:
+        """The incident an execution leads to, locked; for whoever holds an incident, and so must not wait to open one."""
+        found = await BY_EXECUTION.first(self._driver, on=connection, execution=execution_id)
+        return await self.lock(found.incident_id) if found else None
+
     async def lock_by_root(self, connection: str, root: str) -> Incident | None:
         """The oldest incident of a chain, locked."""
         found = await BY_ROOT.first(self._driver, on=connection, chain=root)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, null, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, case, null, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -81,10 +81,11 @@ WANT = Prepared(
         set_={"wanted": messages.c.wanted + 1, "not_before": _made.excluded.not_before, "tries": 0, "dead_at": null()},
     ).returning(messages.c.folded_into, _PARENTS_STORM)
 )
+_first_time = case((messages.c.posted == 0, messages.c.not_before), else_=null())  # what it waits for has not come yet
 CHANGE = Prepared(
     update(messages)
     .where(messages.c.subject == bindparam("of"), messages.c.surface == bindparam("shown_as"))
-    .values(wanted=messages.c.wanted + 1, not_before=None, tries=0, dead_at=None)
+    .values(wanted=messages.c.wanted + 1, not_before=_first_time, tries=0, dead_at=None)
     .returning(messages.c.lane, messages.c.folded_into)
 )
 _TOLD = ("subject", "surface", "lane", "workspace", "channel", "user_id", "response_url", "view_id", "payload", "expires_at")

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select, text, update
+from sqlalchemy import ColumnElement, Row, case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -83,8 +83,12 @@ class SqlOutbox:
             return await take(connection, key, a_minute / 60, float(a_minute), now=now)
 
     async def sent(self, message: Message, ts: str | None) -> None:
-        """It shows the version that was read; its secret address is wiped once nothing is left to say."""
-        values: dict[str, Any] = {"posted": message.wanted, "ts": ts, "tries": 0, "not_before": None}
+        """It shows the version that was read; its secret address is wiped once nothing is left to say.
+
+        Where it was not wanted any more by the time it stood there, it has to be told what has become of it.
+        """
+        still_wanted = case((messages.c.wanted < message.wanted, message.wanted + 1), else_=messages.c.wanted)
+        values: dict[str, Any] = {"posted": message.wanted, "wanted": still_wanted, "ts": ts, "tries": 0, "not_before": None}
         if message.response_url:
             values["response_url"] = None
         if message.surface == "card":

@@ -257,3 +257,4 @@ async def on_the_way(
         await stack.enter_async_context(bot.working())
         yield Journey(bot, side)
         assert bot.slack.broken == []
+        assert set(side.rules.answers) <= {202}  # no notice was turned away
