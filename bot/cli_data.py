@@ -64,13 +64,13 @@ def has_database(settings: Settings) -> bool:
 
 def moment(text: str) -> datetime:
     """A point in time as people write it: `2h` ago, or a date with or without a time, UTC unless it says otherwise."""
-    if span := SPAN.fullmatch(text.strip()):
-        return datetime.now(UTC) - timedelta(**{SPANS[span[2]]: int(span[1])})
     try:
+        if span := SPAN.fullmatch(text.strip()):
+            return datetime.now(UTC) - timedelta(**{SPANS[span[2]]: int(span[1])})
         read = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError("write “2h”, “7d”, “2026-03-01” or “2026-03-01T12:00:00Z”") from None
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 async def incidents(settings: Settings, limit: int) -> Table:

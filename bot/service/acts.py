@@ -15,7 +15,7 @@ from bot.domain.execution import Action
 from bot.domain.incident import Incident, IncidentState, entry
 from bot.domain.messages import Modal, PickPoint, RejectReason
 from bot.domain.policy import Person, PersonKind, may_decide, unread
-from bot.domain.request import Request, RequestState, describe_state
+from bot.domain.request import Request, RequestState, describe_state, mention
 from bot.domain.text import literal
 from bot.service import kills
 from bot.service.core import Core
@@ -221,7 +221,10 @@ async def _acknowledge(core: Core, unit: Unit, act: Act) -> Done:
 
 
 async def _snooze(core: Core, unit: Unit, act: Act) -> Done:
-    until, by = core.now() + SNOOZE, act.person.actor
+    now, by = core.now(), act.person.actor
+    until, known = now + SNOOZE, await _incident(unit, act)
+    if known.snoozed_until and known.snoozed_until > now and known.snoozed_by != by:  # their reminder would be lost
+        raise Refusal("snoozed", f"{known.label} is snoozed already, by {mention(known.snoozed_by or '')}.")
     after = await _care(core, unit, act, AuditAction.INCIDENT_SNOOZED, snoozed_until=until, snoozed_by=by)
     await unit.enqueue(snooze_job(after))
     return Done(f"{after.label} is snoozed for an hour; I remind you in its thread if it is still open then.")
@@ -234,6 +237,7 @@ async def _assign(core: Core, unit: Unit, act: Act) -> Done:
 
 async def _show_card(core: Core, unit: Unit, act: Act) -> Done:
     incident = await _incident(unit, act)
+    _may_care(core, incident, act.person)
     if await unit.messages.unfold(incident.label):
         return Done()
     want_card(unit, incident)

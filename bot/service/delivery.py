@@ -26,6 +26,7 @@ LONGEST_WAIT = 60.0
 PROBES = 6  # tries of a message, about a minute, in which the lane waits with it; then it may be the message's own fault
 GONE = frozenset({"message_not_found"})  # people deleted it: post it anew
 PRIVATE_LIFE_TRIES = 4
+VIEW_OPENS = seconds(6)  # within so long Slack has opened a view, or does not any more
 
 
 class Delivery:
@@ -126,18 +127,31 @@ class Delivery:
         if error.code in GONE and message.ts is not None and message.tries < PRIVATE_LIFE_TRIES:
             await self._outbox.lost_its_place(message)
             return
+        if message.view_id and error.code == "not_found":
+            await self._no_view(message)
+            return
         if message.response_url and message.user and message.channel:
             await self._instead(message)
             return
         await self._bury(message, error)
+
+    async def _no_view(self, message: Message) -> None:
+        """Slack may not have opened the view yet that is to change; later on somebody has closed it, and that is no fault."""
+        now = self._core.now()
+        if now - message.created_at < VIEW_OPENS:
+            await self._outbox.put_off(message, now + seconds(0.5))
+        else:
+            await self._outbox.sent(message, None)
 
     async def _instead(self, message: Message) -> None:
         """A response_url that is used up or too old: the person is told in the channel, or directly."""
         shown = await show(self._core, self._readings, message)
         try:
             await self._core.chat.whisper(message.channel or "", message.user or "", shown)  # type: ignore[arg-type]
-        except ChatError as error:
+        except ChatRefused as error:
             await self._bury(message, error)
+        except ChatError:
+            await self._outbox.put_off(message, self._core.now() + seconds(min(1.0 * 2 ** min(message.tries, 8), LONGEST_WAIT)))
         else:
             await self._outbox.sent(message, None)
 

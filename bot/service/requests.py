@@ -252,7 +252,7 @@ async def approve(core: Core, unit: Unit, request: Request, person: Person) -> R
     after = await save_step(unit, request, lifecycle.approve(request, person, earlier, core.now()))
     if after.state is RequestState.APPROVED:
         await enqueue_carry_out(unit, after)
-    want_in_thread(unit, after, "decided", Rank.DECISION)
+    want_in_thread(unit, after, f"decided-{len(after.decisions)}", Rank.DECISION)
     refresh_messages(unit, after)
     return after
 
@@ -262,7 +262,7 @@ async def reject(core: Core, unit: Unit, request: Request, person: Person, reaso
     if unread(request.rules, person, request.channel):
         raise NotRead(request.rules, request.channel)
     after = await save_step(unit, request, lifecycle.reject(request, person, reason, core.now()))
-    want_in_thread(unit, after, "decided", Rank.DECISION)
+    want_in_thread(unit, after, f"decided-{len(after.decisions)}", Rank.DECISION)
     refresh_messages(unit, after)
     await _look_at_what_was_ended(unit, after)
     return after

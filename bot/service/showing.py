@@ -1,5 +1,7 @@
 """What a message shows at this moment: the row says which subject and surface, the tables say the rest."""
 
+from dataclasses import replace
+
 from bot.domain.execution import Action
 from bot.domain.incident import IncidentState
 from bot.domain.messages import Approval, Card, Home, Modal, Note, NoteKind, Shown, StartCard, Storm
@@ -74,8 +76,11 @@ async def _approval(core: Core, readings: Readings, message: Message) -> Approva
 
 
 def _mentions(request: Request) -> tuple[str, ...]:
+    """Whom to mention; the requester only where their own approval would count."""
     words = [word for policy in request.rules.policies for word in policy.approvers]
-    return tuple(dict.fromkeys(word for word in words if word.startswith(("U", "W", "S"))))
+    may_self = all(policy.self_approval for policy in request.rules.policies)
+    own = "" if may_self else request.requester.rsplit("/", 1)[-1]
+    return tuple(dict.fromkeys(word for word in words if word.startswith(("U", "W", "S")) and word != own))
 
 
 async def _note(readings: Readings, message: Message, kind: NoteKind) -> Note | None:
@@ -83,4 +88,6 @@ async def _note(readings: Readings, message: Message, kind: NoteKind) -> Note | 
     if request is None:
         return None
     incident = await readings.incident(request.incident_id) if request.incident_id else None
+    if kind is NoteKind.DECIDED:  # each decision has its own message
+        request = replace(request, decisions=request.decisions[: int(message.surface.partition("-")[2])])
     return Note(kind, request, incident)

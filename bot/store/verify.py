@@ -24,7 +24,7 @@ SEALS = text("SELECT no, at, first_id, last_id, count, prev, sha256 FROM audit_s
 ENTRIES = text("SELECT id, entry FROM audit_entries WHERE id > :after ORDER BY id LIMIT :page")
 LINK = text("SELECT prev FROM audit_seals WHERE no = :no")
 ANCHOR_TEXT = re.compile(r"\bno\"?[.=:]?\s*(\d{1,18})\b.*?\b([0-9a-f]{64})\b")
-BELOW_ALL = -(2**62)
+BELOW_ALL = -(2**63)
 
 Anchors = Mapping[int, frozenset[str]]
 

@@ -179,7 +179,9 @@ class Stand:
 
         async def stored() -> bool:
             messages = await self.ledger.messages(run.id)
-            return any(message.surface == surface and message.ts and not message.is_due for message in messages)
+            return any(
+                message.surface.partition("-")[0] == surface and message.ts and not message.is_due for message in messages
+            )
 
         await until(stored, f"{surface} of {run.id}")
 
