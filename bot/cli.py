@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -183,6 +183,20 @@ def _moment(text: str) -> datetime:
         raise typer.BadParameter(str(error)) from None
 
 
+def _label(kind: str) -> Callable[[str | None], str | None]:
+    """What takes `req-17`, or the number alone; silence about a name that is none would read as “nothing happened”."""
+
+    def checked(text: str | None) -> str | None:
+        if text is None:
+            return None
+        number = text.strip().removeprefix(f"{kind}-")
+        if not (number.isascii() and number.isdecimal()):
+            raise typer.BadParameter(f"write “{kind}-17”")
+        return f"{kind}-{number}"
+
+    return checked
+
+
 Moment = Annotated[
     datetime | None, typer.Option(parser=_moment, metavar="WHEN", help="“2h” ago, or a date with or without time.")
 ]
@@ -197,8 +211,8 @@ def query(
     actor: Annotated[str | None, typer.Option(help="“slack:T…/U…”, “engine:…”, “bot”; may hold * and ?.")] = None,
     action: Annotated[str | None, typer.Option(help="A tag such as “request:decision:*”.")] = None,
     execution: Annotated[str | None, typer.Option(help="As the engine gives it.")] = None,
-    request: Annotated[str | None, typer.Option(help="“req-17”.")] = None,
-    incident: Annotated[str | None, typer.Option(help="“inc-42”.")] = None,
+    request: Annotated[str | None, typer.Option(help="“req-17”.", callback=_label("req"))] = None,
+    incident: Annotated[str | None, typer.Option(help="“inc-42”.", callback=_label("inc"))] = None,
     limit: Limit = 1000,
 ) -> None:
     """The newest entries that fit, oldest first, one JSON object a line."""

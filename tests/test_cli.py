@@ -125,7 +125,17 @@ def put(database: str, *rows: tuple[Any, dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["fly"], [], ["audit"], ["audit", "query", "--since", "yesterday"], ["audit", "verify", "--anchors", "nowhere"]]
+    "words",
+    [
+        ["fly"],
+        [],
+        ["audit"],
+        ["audit", "query", "--since", "yesterday"],
+        ["audit", "query", "--since", "999999d"],
+        ["audit", "query", "--request", "req-x"],
+        ["audit", "query", "--incident", "req-17"],
+        ["audit", "verify", "--anchors", "nowhere"],
+    ],
 )
 def test_wrong_use_is_2(call: Call, words: list[str]) -> None:
     ended = call(*words)
@@ -619,6 +629,12 @@ def test_a_dump_that_breaks_off_leaves_the_database_as_it_was(
 )
 def test_a_moment_is_utc_unless_it_says_otherwise(written: str, meant: datetime) -> None:
     assert moment(written) == meant
+
+
+@pytest.mark.parametrize("written", ["999999d", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "soon"])
+def test_a_moment_beyond_all_time_is_wrong_use(written: str) -> None:
+    with pytest.raises(ValueError, match="write “2h”"):
+        moment(written)
 
 
 def test_a_moment_may_be_a_while_ago() -> None:

@@ -154,6 +154,16 @@ async def test_whoever_snoozed_a_failure_is_reminded_when_it_is_still_open(world
     assert f"The snooze of inc-1 is over, <@{GINA}>" in reminder
 
 
+async def test_a_snooze_of_somebody_else_stands(world: World) -> None:
+    incident = await world.failed()
+    await world.press(GINA, Verb.SNOOZE, incident)
+
+    refused = await world.press(RITA, Verb.SNOOZE, incident)
+
+    assert refused.is_refusal
+    assert (await world.incident()).snoozed_by == f"slack:T0HOME/{GINA}"
+
+
 async def test_nobody_is_reminded_of_what_was_taken_care_of(world: World) -> None:
     incident = await world.failed()
     await world.press(GINA, Verb.SNOOZE, incident)

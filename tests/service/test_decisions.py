@@ -29,6 +29,25 @@ async def two(database: str) -> AsyncIterator[World]:
 # ---- approving -------------------------------------------------------------------------------
 
 
+async def test_each_decision_has_its_own_line_in_the_thread(two: World) -> None:
+    request = await two.asked(await two.failed())
+    approvers = [ARNO, LEA]
+
+    for user in approvers:
+        await two.press(user, Verb.APPROVE, request)
+        await two.work()
+
+    said = [line for line in two.thread() if "Approved by" in line and "(req-1)." in line]
+    assert [user for user, line in zip(approvers, said, strict=True) if user in line] == approvers
+
+
+async def test_who_asks_is_not_named_among_those_who_may_decide(database: str) -> None:
+    async with open_world(database, Policy("named", approvers=(RITA, ARNO))) as world:
+        await world.asked(await world.failed())
+
+        assert f"May decide: <@{ARNO}>" in world.thread()[0]
+
+
 async def test_ones_own_request_is_not_approved_by_oneself(world: World) -> None:
     request = await world.asked(await world.failed())
 

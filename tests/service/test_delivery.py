@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from bot.domain.errors import ChatRateLimited, ChatRefused, ChatUnavailable
 from bot.domain.execution import ExecutionStatus
@@ -306,3 +307,15 @@ async def test_a_home_shows_what_waits_what_was_asked_and_what_is_open(world: Wo
 
     assert shown(world.chat.homes[RITA]) == (0, 1, 2)
     assert shown(world.chat.homes[ARNO]) == (1, 0, 2)
+
+
+async def test_a_form_that_slack_opens_late_is_changed_again_and_a_closed_one_is_no_dead_letter(world: World) -> None:
+    await whisper(world, Word("said"), Place(HOME, RITA, view_id="late"), "one")
+    await whisper(world, Word("said"), Place(HOME, RITA, view_id="closed"), "two")
+    world.chat.views["late"] = []
+
+    await world.wait(10)
+
+    assert world.chat.views["late"] == [Word("said")]
+    async with world.store.engine.connect() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM messages WHERE dead_at IS NOT NULL"))).scalar_one() == 0
