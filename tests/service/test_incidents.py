@@ -1,4 +1,4 @@
-"""From notices to cards: one incident and one card a chain, routed, true to the engine after any outage."""
+"""From notices to incidents: one incident and one card a chain, true to the engine after any outage."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,22 +9,13 @@ import pytest
 from bot.domain.errors import ContractViolation, NotSent
 from bot.domain.execution import ExecutionStatus
 from bot.domain.incident import IncidentState
-from bot.domain.setup import ConnectionInfo, Route
 from bot.service.incidents import read_due, reject_notice, report_failure
 from bot.service.presses import Verb
 from tests.fake_engine import FakeEngine, Run
 from tests.fakes import FakeClock
-from tests.service.world import AUDIT, DEPLOYS, OTHER, RITA, World, open_world
+from tests.service.world import DEPLOYS, RITA, World, open_world
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def routed(database: str) -> AsyncIterator[World]:
-    """Checkout goes to one channel, the rest of production to another, what is left nowhere."""
-    routes = (Route({"name": ("Checkout*",)}, DEPLOYS), Route({"environment": ("production",)}, OTHER))
-    async with open_world(database, routes=routes) as world:
-        yield world
 
 
 @pytest.fixture
@@ -156,60 +147,6 @@ async def test_a_notice_with_anything_in_its_key_is_taken(world: World) -> None:
     await report_failure(world.core, notice, "hook")
 
     assert await world.tags() == ["incident:notice:received"]
-
-
-# ---- routes ----------------------------------------------------------------------------------
-
-
-async def test_a_failure_goes_to_the_channel_of_its_route(routed: World) -> None:
-    await routed.failed(1)
-    await routed.failed(2, name="Billing", environment="production")
-
-    assert "run-1" in routed.card(channel=DEPLOYS).text
-    assert "run-2" in routed.card(channel=OTHER).text
-
-
-async def test_where_the_route_hangs_on_the_name_the_card_waits_for_it(routed: World) -> None:
-    await routed.report(routed.engine.fail(), with_name=False)
-    assert (await routed.incident()).channel is None
-
-    await routed.work()
-
-    assert (await routed.incident()).channel == DEPLOYS
-    assert "Checkout" in routed.card().text
-
-
-async def test_where_the_engine_does_not_say_the_name_in_time_the_card_goes_where_it_may_belong(routed: World) -> None:
-    routed.engine.down = NotSent("connection refused")
-    await routed.report(routed.engine.fail(), with_name=False)
-    await routed.wait(29)
-    assert routed.chat.posts == []
-
-    await routed.wait(5)
-
-    assert "run-1" in routed.card(channel=DEPLOYS).text
-    assert "connection refused" in routed.card(channel=DEPLOYS).text
-
-
-async def test_a_failure_without_a_route_is_announced_once_and_recorded(routed: World) -> None:
-    await routed.failed(name="Billing", environment="staging")
-    await routed.live(120)
-
-    assert routed.chat.in_channel(DEPLOYS) == routed.chat.in_channel(OTHER) == []
-    assert len(routed.chat.in_channel(AUDIT)) == 1
-    assert "inc-1" in routed.chat.in_channel(AUDIT)[0].text
-    undelivered = await routed.trail(action="bot:message:undeliverable")
-    assert [entry["incident"] for entry in undelivered] == ["inc-1"]
-
-
-async def test_a_connections_own_environment_routes_without_asking_the_engine(database: str) -> None:
-    infos = {"orders": ConnectionInfo("orders", "fake", "Fake", environment="production")}
-    async with open_world(database, routes=(Route({"environment": ("production",)}, OTHER),), connections=infos) as world:
-        world.engine.down = NotSent("connection refused")
-        await world.report(world.engine.fail())
-        await world.wait(3)
-
-        assert "run-1" in world.card(channel=OTHER).text
 
 
 # ---- trouble with the engine -----------------------------------------------------------------
@@ -390,66 +327,3 @@ async def test_of_two_incidents_of_a_chain_read_in_any_order_the_elder_stays(cha
     assert "Retry" in chained.card(0).text
     assert "Closed" in chained.card(1).text
     assert "Retry" not in chained.card(1).text
-
-
-# ---- storms ----------------------------------------------------------------------------------
-
-
-async def test_a_storm_of_25_is_one_message_that_names_them_all_and_unfolds_cards(world: World) -> None:
-    for number in range(1, 26):
-        await world.report(world.engine.fail(number))
-    await world.wait(5)
-
-    assert len(world.chat.in_channel(DEPLOYS)) == 1
-    text = world.card().text
-    assert all(f"run-{number} " in f"{text} " for number in range(1, 26))
-
-    await world.press(RITA, Verb.SHOW_CARD, await world.incident(7))
-    await world.work()
-
-    assert len(world.chat.in_channel(DEPLOYS)) == 2
-    assert "run-7" in world.card(1).text
-    assert "Retry" in world.card(1).text
-
-
-async def test_ten_failures_at_once_have_their_own_cards(world: World) -> None:
-    for number in range(1, 11):
-        await world.report(world.engine.fail(number))
-    await world.wait(5)
-
-    assert len(world.chat.in_channel(DEPLOYS)) == 10
-
-
-async def test_a_card_that_stands_there_is_not_shown_twice(world: World) -> None:
-    incident = await world.failed()
-
-    await world.press(RITA, Verb.SHOW_CARD, incident)
-    await world.work()
-
-    assert len(world.chat.in_channel(DEPLOYS)) == 1
-    assert "stands in this channel already" in world.told(RITA).text
-
-
-async def test_an_orphan_of_a_card_is_answered_and_deleted(world: World) -> None:
-    world.chat.unanswered = None
-    incident = await world.failed()
-    orphan = await world.chat.post(DEPLOYS, world.card().shown)
-
-    outcome = await world.press(RITA, Verb.RETRY, incident, message_ts=orphan)
-    await world.work()
-
-    assert outcome.is_refusal
-    assert "left over from a fault" in world.told(RITA).text
-    assert [post.ts for post in world.chat.in_channel(DEPLOYS)] == [world.card().ts]
-    assert await world.readings.newest_request(incident.id) is None
-    assert not (await world.press(RITA, Verb.RETRY, incident, message_ts=world.card().ts)).is_refusal
-
-
-async def test_a_press_on_a_storms_message_is_no_orphan(world: World) -> None:
-    for number in range(1, 13):
-        await world.report(world.engine.fail(number))
-    await world.wait(5)
-
-    assert not (
-        await world.press(RITA, Verb.SHOW_CARD, replace(await world.incident(), id=3), message_ts=world.card().ts)
-    ).is_refusal
