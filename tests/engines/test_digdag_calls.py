@@ -8,7 +8,7 @@ from bot.domain.errors import NotFound, NotResumable, NotSent, OutcomeUnknown, R
 from bot.domain.execution import ExecutionRef, ExecutionStatus, Finding, ResumePoint
 from bot.engines._http import boot_time
 from bot.simulators.digdag_faults import Fault, FaultKind
-from tests.engines.digdag_stand import CONNECTION, KEY, Unlimited, digdag, point_of, switchboard  # noqa: F401 — a fixture
+from tests.engines.digdag_stand import CONNECTION, digdag, point_of, switchboard  # noqa: F401 — a fixture
 
 pytestmark = pytest.mark.anyio
 

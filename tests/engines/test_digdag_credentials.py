@@ -9,7 +9,7 @@ from bot.domain.execution import ExecutionRef, ExecutionStatus
 from bot.engines.digdag import Digdag, DigdagSettings
 from bot.simulators.digdag_faults import Fault, FaultKind
 from bot.simulators.digdag_wire import Flavour
-from tests.engines.digdag_stand import CONNECTION, KEY, Unlimited, digdag, point_of, switchboard  # noqa: F401 — a fixture
+from tests.engines.digdag_stand import CONNECTION, KEY, Unlimited, digdag, switchboard  # noqa: F401 — a fixture
 
 pytestmark = pytest.mark.anyio
 

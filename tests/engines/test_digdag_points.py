@@ -6,7 +6,7 @@ from bot.domain.errors import NotFound
 from bot.domain.execution import ExecutionRef, ExecutionStatus, StageStatus
 from bot.engines._http import boot_time
 from bot.simulators.digdag_faults import Fault, FaultKind
-from tests.engines.digdag_stand import CONNECTION, KEY, Unlimited, digdag, point_of, switchboard  # noqa: F401 — a fixture
+from tests.engines.digdag_stand import CONNECTION, digdag, point_of, switchboard  # noqa: F401 — a fixture
 
 pytestmark = pytest.mark.anyio
 
