@@ -1,49 +1,35 @@
-"""The playground's parts, without a browser: its engines, its buttons, its address, its worker."""
+"""The playground's parts, without a browser: its engines, its buttons, what its page sees."""
 
 import asyncio
 import contextlib
-import json
-import os
-import socket
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import aiohttp
 import httpx
 import pytest
-import yaml
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from bot import parts
-from bot.config import Settings
-from bot.domain.errors import ConfigError, OutcomeUnknown
+from bot.domain.errors import OutcomeUnknown
 from bot.domain.execution import Action, ExecutionRef
 from bot.domain.ports import Engine, PreparesResume
 from bot.engines import engine_class, engine_kinds
 from bot.engines._http import boot_time
-from bot.play import play, stage
 from bot.play.actions import Actions
 from bot.play.digdag import DigdagPlay
 from bot.play.engine import PlayEngine
-from bot.play.harness import HarnessFirstgenPlay, HarnessNextgenPlay
-from bot.play.playground import Playground
 from bot.play.restate import RestatePlay
 from bot.play.seen import Seen
 from bot.play.site import Site
 from bot.play.worker_process import WorkerProcess
 from bot.simulators.serving import serve
+from tests.play_stand import ENGINES, SECRET, SLEEPER, until
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path(__file__).resolve().parents[1]
-SECRET = "a-secret-of-a-test"
-ENGINES = (RestatePlay, HarnessNextgenPlay, HarnessFirstgenPlay, DigdagPlay)
+
 QUICK = 0.01  # seconds of a step
-SLEEPER = (sys.executable, "-c", "import sys, time; print(sys.stdin.readline().strip(), flush=True); time.sleep(60)")
 
 
 class Unlimited:
@@ -124,14 +110,6 @@ async def ground(door: Door) -> AsyncIterator[Ground]:
     site.close()
     for engine in (first, *others):
         await engine.aclose()
-
-
-async def until(holds: Callable[[], bool], what: str, limit: float = 20.0) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(limit):
-            while not holds():  # noqa: ASYNC110 — what is looked at tells nobody
-                await asyncio.sleep(0.02)
-    assert holds(), what
 
 
 @contextlib.asynccontextmanager
@@ -327,104 +305,3 @@ async def test_before_it_is_open_the_site_says_that_it_starts(door: Door) -> Non
 
     assert (page.status_code, state.status_code, bot.status_code) == (200, 503, 503)
     assert state.text == "The playground is starting.\n"
-
-
-# ---- what the bot is told ----------------------------------------------------------------------
-
-
-def playground() -> Playground:
-    """One that nobody serves."""
-    facts = tuple(kind("http://127.0.0.1:3000", SECRET).facts for kind in ENGINES)
-    return Playground("http://127.0.0.1:3000", SECRET, "postgresql+psycopg://x@/y", "warning", "console", facts)
-
-
-async def test_the_worker_is_told_on_one_line_all_that_it_needs() -> None:
-    told = playground()
-
-    assert "\n" not in told.as_json()
-    assert Playground.of_json(told.as_json()) == told
-    assert Playground.of_json(told.as_json()).settings == told.settings
-
-
-async def test_nothing_of_the_playground_is_posted_elsewhere() -> None:
-    settings = playground().settings
-
-    assert settings.slack_api_url == "http://127.0.0.1:3000/sim/slack/api/"
-    assert json.dumps([json.loads(each.settings.model_dump_json()) for each in settings.connections]).count("https://") == 0
-
-
-def test_the_simulated_slack_offers_what_the_manifest_names() -> None:
-    manifest = yaml.safe_load((ROOT / "manifest.yml").read_text(encoding="utf-8"))["features"]
-
-    assert {each["command"]: each["usage_hint"] for each in stage.COMMANDS} == {
-        each["command"]: each["usage_hint"] for each in manifest["slash_commands"]
-    }
-    assert list(stage.SHORTCUTS) == [
-        {key: each[key] for key in ("callback_id", "name", "type")} for each in manifest["shortcuts"]
-    ]
-
-
-async def test_a_proxy_of_the_environment_is_not_asked_the_way_to_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example.com:3128")
-    async with aiohttp.ClientSession() as session:
-        here = parts.slack_client(playground().settings, session)
-        there = parts.slack_client(Settings(), session)
-
-    assert (here.proxy, there.proxy) == (None, "http://proxy.example.com:3128")
-
-
-# ---- processes ---------------------------------------------------------------------------------
-
-
-@contextlib.asynccontextmanager
-async def kept(worker: WorkerProcess) -> AsyncIterator[WorkerProcess]:
-    """A worker that is kept alive inside the block."""
-    keeping = asyncio.create_task(worker.keep())
-    await until(lambda: worker.is_alive, "a worker")
-    yield worker
-    keeping.cancel()
-    await asyncio.gather(keeping, return_exceptions=True)
-
-
-async def test_a_killed_worker_is_started_anew() -> None:
-    async with kept(WorkerProcess("told", SLEEPER, pause=0.05)) as worker:
-        before = worker.facts["pid"]
-
-        assert worker.kill()
-
-        await until(lambda: worker.restarts == 1 and worker.is_alive and worker.facts["pid"] != before, "a second worker")
-    assert not worker.is_alive
-
-
-async def test_a_worker_is_told_by_its_standard_input(tmp_path: Path) -> None:
-    written = tmp_path / "told"
-    program = (
-        sys.executable,
-        "-c",
-        f"import sys, time; open({str(written)!r}, 'w').write(sys.stdin.readline()); time.sleep(60)",
-    )
-
-    async with kept(WorkerProcess("all that it needs", program)):
-        await until(lambda: written.exists() and bool(written.read_text()), "a told worker")
-
-    assert written.read_text() == "all that it needs\n"
-
-
-async def test_a_worker_that_does_not_end_when_asked_is_ended() -> None:
-    program = (sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)")
-
-    async with kept(WorkerProcess("told", program, drain=0.1)) as worker:
-        pid = worker.facts["pid"]
-
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-
-
-async def test_a_taken_port_is_said_in_one_sentence() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-
-        with pytest.raises(ConfigError, match=rf"Port {port} cannot be used \(.*\): end what uses it, or choose another"):
-            await play(Settings(port=port))
