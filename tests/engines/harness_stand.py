@@ -1,7 +1,7 @@
 """Both simulated Harness generations behind one port, and the engines that talk to them."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bot.domain.execution import Execution, ExecutionRef, Receipt, ResumePoint, find_point
+from bot.domain.execution import Execution, ExecutionRef, Receipt, ResumePoint, StartTarget, find_point
+from bot.domain.ports import StartsExecutions
 from bot.engines._http import boot_time
 from bot.engines.harness_firstgen import HarnessFirstgen
 from bot.engines.harness_nextgen import HarnessNextgen
@@ -154,3 +155,15 @@ def edited(body: bytes, **changes: object) -> bytes:
     inner = read["eventData"] if "eventData" in read else read["data"]
     inner.update(changes)
     return json.dumps(read).encode()
+
+
+async def one_target(engine: StartsExecutions, name: str, application: str | None = None) -> StartTarget:
+    """The only target of this name."""
+    (target,) = await engine.find_targets(application, name)
+    return target
+
+
+async def start(engine: StartsExecutions, target: StartTarget, values: Mapping[str, str]) -> Receipt:
+    """Start with values by label, as a person gives them."""
+    inputs = {one.key: values[one.label] for one in target.inputs if one.label in values}
+    return await engine.start(target, inputs, KEY, boot_time() + 5)
